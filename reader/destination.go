@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package reader
+
+import "context"
+
+// Destination is where rows land. It is used by one goroutine, with one open
+// claim at a time: every Claim is followed by exactly one Commit or Abort.
+type Destination interface {
+	// Largest is the most bytes one claim can ever lend.
+	Largest() int
+	// Claim lends between min and max bytes whose first is 64-byte aligned.
+	// They belong to the reader until Commit or Abort; their content is
+	// whatever was there before.
+	Claim(ctx context.Context, min, max int) ([]byte, error)
+	// Commit makes the first Frame.Length bytes of the claim visible.
+	Commit(Frame)
+	// Abort gives the claim back; nothing becomes visible.
+	Abort()
+}
+
+// Column says where one part of each row lies: row i begins at
+// Offset + i*Stride, counted from the start of the claimed bytes.
+type Column struct{ Offset, Stride int }
+
+// Frame describes the rows in one claim. Bytes between and behind the columns,
+// up to the next multiple of 64, are zero.
+//
+// The frames of one completed scan carry the same Scan number, First on the
+// first and Last on the last, which may have no rows. A scan that was
+// interrupted has no Last; the next one has another number.
+type Frame struct {
+	Rows, Length int
+	Keys, Values Column
+	Scan         uint64
+	TimeNS       int64 // CLOCK_MONOTONIC, after the rows were read
+	First, Last  bool
+}

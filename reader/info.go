@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package reader
+
+import (
+	"time"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/ringside-bpf/ringside/shm/schema"
+)
+
+// Consistency is what a source promises about maps that change while they are
+// read.
+type Consistency string
+
+const (
+	// Walked scans may miss or repeat a key under insert and delete churn.
+	Walked Consistency = "walked"
+	// Locked scans of hashes hold each bucket's lock while it is copied: no row
+	// that never existed, no untouched key missed. Other tools' probes lose the
+	// events that fire meanwhile.
+	Locked Consistency = "locked"
+)
+
+// Engine names.
+const (
+	EngineMmap  = "mmap"
+	EngineBatch = "batch"
+	EngineWalk  = "walk"
+)
+
+// PinState is what was last seen under a source's path.
+type PinState string
+
+const (
+	Pinned   PinState = "pinned"
+	Unpinned PinState = "unpinned" // removed; the open map stays readable
+	Replaced PinState = "replaced" // another map is there now
+)
+
+// Options for [Open]. The zero value is good.
+type Options struct {
+	Name        string        // default: the pin's base name
+	Consistency Consistency   // default: Walked
+	MaxHold     time.Duration // longest single stay in the kernel to aim for; default 2 ms
+	Engine      string        // use this engine or fail; for tests and measurements
+}
+
+// Info describes an open source. Sizes are bytes.
+type Info struct {
+	Name, Pin    string
+	PinState     PinState
+	MapID        uint32
+	MapName      string // as its loader called it; at most 15 characters
+	Type         ebpf.MapType
+	TypeName     string // the kernel's word: "percpu_hash"
+	Flags        uint32
+	MaxEntries   int
+	KeySize      int
+	ValueSize    int // of one row: per-CPU, every possible CPU's value rounded up to 8
+	MapValueSize int // as the map was created
+	CPUs         int // possible CPUs; 0 if the map is not per-CPU
+	SpinLock     bool
+	WordAtomic   bool // aligned 8-byte words are whole, larger values may be torn
+	Frozen       bool
+
+	Schema       *schema.Schema // nil: rows are bytes
+	SchemaReason string         // why a side is missing
+
+	Engine, EngineReason string
+	Consistency          Consistency
+}
+
+// RowBytes is the room one row takes in a frame of its own.
+func (i *Info) RowBytes() int { return layout{key: i.KeySize, value: i.ValueSize}.bytes(1) }
+
+// ScanStats is one completed scan.
+type ScanStats struct {
+	Scan         uint64
+	Rows, Frames int
+	Bytes        int64 // frame payload
+	Duration     time.Duration
+	HoldMax      time.Duration // longest single call into the kernel
+}
