@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shm
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// feedback is a consumer's control page, word by word: written by the consumer
+// and, but for the sleep flag that the publisher takes back, only there. The
+// publisher reads each word once and shows it; nothing depends on it.
+type feedback struct {
+	cursor, sleep              *atomic.Uint64
+	nextSeq, nextRows          *atomic.Uint64
+	lostFrames, lostRows, laps *atomic.Uint64
+}
+
+func feedbackOf(m memory) feedback {
+	return feedback{
+		cursor: m.word(offConsCursor), sleep: m.word(offConsSleep),
+		nextSeq: m.word(offConsNextSeq), nextRows: m.word(offConsNextRows),
+		lostFrames: m.word(offConsLostFrames), lostRows: m.word(offConsLostRows), laps: m.word(offConsLaps),
+	}
+}
+
+// Start says where a new consumer begins.
+type Start uint32
+
+const (
+	// StartKeyframe begins at the newest complete scan that is still there (of
+	// the oldest among several sources), else at head.
+	StartKeyframe Start = 0
+	// StartOldest begins at the oldest frame from which one is not lapped at once.
+	StartOldest Start = 1
+	// StartHead begins with what comes next.
+	StartHead Start = 2
+)
+
+// AnySource stands for all sources of a ring.
+const AnySource = 0xffff
+
+// Position is a place between two frames: everything a cursor has to know to
+// account for all that follows it.
+type Position struct {
+	Offset uint64 // bytes published before it
+	Seq    uint64 // frames
+	Rows   uint64 // rows
+}
+
+// Consumer is the publisher's side of one attached reader.
+type Consumer struct {
+	p    *Publisher
+	file *os.File
+	bell func() error
+
+	mu     sync.Mutex // guards the mapping against Detach
+	page   memory     // nil once detached
+	shared feedback
+	bucket bucket
+	owed   bool // a ring that could not be given yet
+}
+
+// Attach creates the control page of a new consumer and picks its start. bell is
+// called, from any goroutine, to wake the consumer; it must not block.
+func (p *Publisher) Attach(start Start, source uint16, bell func() error) (*Consumer, Position, error) {
+	f, err := createMemfd("ringside-consumer", consumerBytes)
+	if err != nil {
+		return nil, Position{}, err
+	}
+	page, err := mapFile(f, consumerBytes, unix.PROT_READ|unix.PROT_WRITE)
+	if err == nil {
+		err = seal(f, controlSeals)
+	}
+	if err != nil {
+		f.Close()
+		unmap(page)
+		return nil, Position{}, fmt.Errorf("control page: %w", err)
+	}
+	c := &Consumer{p: p, page: page, file: f, shared: feedbackOf(page), bell: bell}
+	pos, err := p.register(c, start, source)
+	if err != nil {
+		c.release()
+	}
+	return c, pos, err
+}
+
+func (p *Publisher) register(c *Consumer, start Start, source uint16) (Position, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closing {
+		return Position{}, ErrClosed
+	}
+	pos := p.position(start, source)
+	c.shared.cursor.Store(pos.Offset)
+	c.shared.nextSeq.Store(pos.Seq)
+	c.shared.nextRows.Store(pos.Rows)
+	list := append(slices.Clone(*p.consumers.Load()), c)
+	p.consumers.Store(&list)
+	return pos, nil
+}
+
+// File is the control page's descriptor, to be passed to the consumer.
+func (c *Consumer) File() *os.File { return c.file }
+
+// Detach forgets the consumer. Its own mapping stays its own affair.
+func (c *Consumer) Detach() {
+	c.p.mu.Lock()
+	list := slices.DeleteFunc(slices.Clone(*c.p.consumers.Load()), func(x *Consumer) bool { return x == c })
+	c.p.consumers.Store(&list)
+	c.p.mu.Unlock()
+	c.release()
+}
+
+func (c *Consumer) release() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.file.Close()
+	unmap(c.page)
+	c.page = nil
+}
+
+// position finds a start. The caller holds p.mu, so nothing is claimed and
+// nothing overwritten meanwhile; the header read is this process's own.
+func (p *Publisher) position(start Start, source uint16) Position {
+	at := p.head
+	switch start {
+	case StartOldest:
+		at = p.shared.tail.Load()
+	case StartKeyframe:
+		for _, s := range p.sources {
+			k := s.keyframe.Load()
+			wanted := source == AnySource || source == s.number
+			if wanted && k < at && p.hw-k <= p.geometry.DataBytes && SourceState(s.state.Load()) == SourceActive {
+				at = k
+			}
+		}
+	}
+	if at >= p.head {
+		return Position{p.head, p.seq, p.rows}
+	}
+	var w words
+	var h Header
+	p.data.load(at&p.mask, &w)
+	h.decode(&w)
+	return Position{at, h.Seq, h.RowsBefore}
+}
+
+// ConsumerStats is what a consumer says of itself, bounded by what is possible.
+type ConsumerStats struct {
+	LagFrames, LagRows   uint64
+	LostFrames, LostRows uint64
+	Laps                 uint64
+	Asleep               bool
+}
+
+// Stats reads the consumer's control page. The numbers are the consumer's own:
+// a lying one misleads whoever reads its line, nobody else.
+func (c *Consumer) Stats() ConsumerStats {
+	t := c.p.Totals()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.page == nil {
+		return ConsumerStats{}
+	}
+	behind := func(total, own uint64) uint64 { return total - min(own, total) }
+	return ConsumerStats{
+		LagFrames:  behind(t.Frames, c.shared.nextSeq.Load()),
+		LagRows:    behind(t.Rows, c.shared.nextRows.Load()),
+		LostFrames: min(c.shared.lostFrames.Load(), t.Frames),
+		LostRows:   min(c.shared.lostRows.Load(), t.Rows),
+		Laps:       min(c.shared.laps.Load(), t.Frames),
+		Asleep:     c.shared.sleep.Load() != 0,
+	}
+}

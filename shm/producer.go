@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shm
+
+import (
+	"context"
+	"fmt"
+)
+
+// Producer publishes the frames of one source. It is used by one goroutine at a
+// time and has at most one claim open.
+type Producer struct {
+	p      *Publisher
+	source *sourceState
+	seq    uint32 // of this source's frames
+	open   *claim
+}
+
+// Content describes what was put into a claim. Offsets count from the start of
+// the bytes that Claim lent, strides and offsets are in bytes.
+type Content struct {
+	Kind         Kind
+	Flags        Flags
+	Rows         uint32
+	Bytes        int // of the claim that hold content; the rest is given back
+	KeysOffset   uint32
+	KeyStride    uint32
+	ValuesOffset uint32
+	ValueStride  uint32
+	Scan         uint64
+	TimeNS       uint64 // CLOCK_MONOTONIC
+}
+
+// Number is the source's place in the catalog.
+func (r *Producer) Number() uint16 { return r.source.number }
+
+// Largest is the most bytes that one frame of this ring can carry.
+func (r *Producer) Largest() int { return int(r.p.geometry.LargestFrame) - HeaderBytes }
+
+// Claim lends between least and most bytes of the ring, 64-byte aligned, until
+// Commit or Abort. It waits while older claims of other producers occupy the
+// room, until ctx ends; it never waits for a reader. It does not allocate.
+func (r *Producer) Claim(ctx context.Context, least, most int) ([]byte, error) {
+	if r.open != nil {
+		panic("shm: a producer has one claim at a time")
+	}
+	if least > r.Largest() {
+		return nil, fmt.Errorf("%d bytes in one frame: %w: an eighth of %d bytes less a header of %d is %d; make the ring at least %d bytes",
+			least, ErrTooLarge, r.p.geometry.DataBytes, HeaderBytes, r.Largest(), (uint64(least)+HeaderBytes)*segments)
+	}
+	most = min(max(most, least), r.Largest())
+	c, err := r.p.take(ctx, align64(uint64(least)+HeaderBytes), align64(uint64(most)+HeaderBytes))
+	if err != nil {
+		return nil, err
+	}
+	r.open = c
+	from := (c.start + c.pad) & r.p.mask
+	return r.p.data[from+HeaderBytes : from+c.cap : from+c.cap], nil
+}
+
+// Commit publishes the open claim: in the order of the claims, whole or not at
+// all. Sleeping consumers are rung when a scan ends, at every other kind of
+// frame, and whenever an eighth of the ring has gone by.
+func (r *Producer) Commit(c Content) {
+	open := r.open
+	r.open = nil
+	length := align64(uint64(c.Bytes) + HeaderBytes)
+	if length > open.cap {
+		panic("shm: commit is larger than its claim")
+	}
+	// The last bytes of the last cache line were not asked for by anyone and
+	// must not carry an older frame's rows to a later reader.
+	from := (open.start + open.pad) & r.p.mask
+	clear(r.p.data[from+HeaderBytes+uint64(c.Bytes) : from+length])
+	open.source = r.source
+	open.header = Header{
+		Kind: c.Kind, Flags: c.Flags, Source: r.source.number, Rows: c.Rows, SourceSeq: r.seq,
+		KeysOffset: HeaderBytes + c.KeysOffset, KeyStride: c.KeyStride,
+		ValuesOffset: HeaderBytes + c.ValuesOffset, ValueStride: c.ValueStride,
+		Scan: c.Scan, TimeNS: c.TimeNS,
+	}
+	r.seq++
+	r.p.settle(open, length)
+}
+
+// Abort gives the open claim back unpublished. Without an open claim it does
+// nothing, so that it can be deferred.
+func (r *Producer) Abort() {
+	if open := r.open; open != nil {
+		r.open = nil
+		r.p.settle(open, 0)
+	}
+}

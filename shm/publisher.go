@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shm
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	defaultSources   = 128
+	defaultHeapBytes = 256 << 10
+	// maxClaims bounds the claims in flight, and with them the wait of the
+	// youngest.
+	maxClaims = 64
+)
+
+// Config describes a ring to create.
+type Config struct {
+	Name      string // at most 63 bytes
+	DataBytes uint64 // rounded up to a power of two, at least 4 KiB
+	Sources   uint32 // room in the catalog; 0 means 128
+	HeapBytes uint64 // room for schemas; 0 means 256 KiB
+}
+
+// Publisher owns a ring's memory and is the only one to write it. All methods
+// are safe for concurrent use; each source has one Producer, used by one
+// goroutine at a time.
+type Publisher struct {
+	geometry Geometry
+	mem      memory
+	data     memory // the data part of mem
+	mask     uint64
+	shared   control
+	file     *os.File // read-only descriptor, to be passed on
+
+	mu sync.Mutex // never held across a system call
+	// The rest up to consumers is guarded by mu.
+	next     uint64 // where the next claim starts; may go back
+	hw       uint64
+	head     uint64
+	last     uint64
+	seq      uint64
+	rows     uint64
+	bound    [segments]uint64 // first frame start in each eighth
+	known    uint64           // eighths that bound knows
+	fifo     [maxClaims]claim
+	front    uint64 // fifo[front%maxClaims] is the oldest claim in flight
+	back     uint64
+	waiters  int
+	changed  chan struct{} // closed when a commit makes room, if anyone waits
+	closing  bool          // no new claims
+	finished bool          // head does not move any more
+	rung     uint64        // head when sleepers were last rung
+	sources  []*sourceState
+	schemas  map[string]uint64 // schema text to its place in the heap
+
+	consumers atomic.Pointer[[]*Consumer] // replaced under mu, read without
+	notify    chan struct{}               // to the notifier: many sleepers to ring
+	stopped   chan struct{}               // closed when the notifier is gone
+}
+
+// Create makes a sealed ring. The caller closes it.
+func Create(c Config) (*Publisher, error) {
+	if len(c.Name) >= nameBytes {
+		return nil, fmt.Errorf("ring name %q: %w: at most %d bytes", c.Name, ErrTooLarge, nameBytes-1)
+	}
+	g, err := planConfig(c)
+	if err != nil {
+		return nil, err
+	}
+	f, err := createMemfd("ringside-"+c.Name, g.TotalBytes)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() // the mapping and the read-only description stay
+	mem, err := mapFile(f, g.TotalBytes, unix.PROT_READ|unix.PROT_WRITE)
+	if err != nil {
+		return nil, err
+	}
+	p := newPublisher(mem, g)
+	if err := seal(f, ringSeals); err != nil {
+		unmap(mem)
+		return nil, err
+	}
+	if p.file, err = reopenReadOnly(f); err != nil {
+		unmap(mem)
+		return nil, err
+	}
+	go p.runNotifier()
+	return p, nil
+}
+
+func planConfig(c Config) (Geometry, error) {
+	if c.Sources == 0 {
+		c.Sources = defaultSources
+	}
+	if c.HeapBytes == 0 {
+		c.HeapBytes = defaultHeapBytes
+	}
+	g, err := plan(c.DataBytes, c.Sources, c.HeapBytes)
+	g.Name, g.CreatedNS, g.Epoch = c.Name, clock(unix.CLOCK_REALTIME), randomEpoch()
+	return g, err
+}
+
+// randomEpoch tells rings apart; it is no secret.
+func randomEpoch() uint64 {
+	var b [8]byte
+	rand.Read(b[:]) // never fails, says crypto/rand since Go 1.24
+	return binary.LittleEndian.Uint64(b[:]) | 1
+}
+
+// newPublisher starts a ring in zeroed memory, which need not be a memfd: the
+// protocol is also tested on the heap, where the race detector sees it.
+func newPublisher(mem memory, g Geometry) *Publisher {
+	p := &Publisher{
+		geometry: g, mem: mem, data: mem[g.DataOffset:], mask: g.DataBytes - 1,
+		shared: controlOf(mem), changed: make(chan struct{}), schemas: map[string]uint64{},
+		notify: make(chan struct{}, 1), stopped: make(chan struct{}),
+	}
+	p.consumers.Store(new([]*Consumer))
+	g.encode(mem[:headerSize])
+	p.Beat()
+	p.shared.state.Store(uint64(StateLive))
+	return p
+}
+
+// Geometry tells where the parts of the ring lie.
+func (p *Publisher) Geometry() Geometry { return p.geometry }
+
+// File is the descriptor to pass to consumers: read-only, of sealed memory. It
+// belongs to the publisher and is valid until Close.
+func (p *Publisher) File() *os.File { return p.file }
+
+// Totals are what a ring has published since it was created.
+type Totals struct {
+	Head   uint64 // bytes
+	Frames uint64
+	Rows   uint64
+}
+
+// Totals counts what has been published.
+func (p *Publisher) Totals() Totals {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return Totals{Head: p.head, Frames: p.seq, Rows: p.rows}
+}
+
+// Beat tells readers that the publisher is alive. It is to be called several
+// times a second; it also rings sleepers whose ring was held back before.
+func (p *Publisher) Beat() {
+	now := Monotonic()
+	p.shared.realtime.Store(clock(unix.CLOCK_REALTIME) - now)
+	p.shared.heartbeat.Store(now)
+	p.catchUp()
+}
+
+// Finish lets claims in flight come to their commit, takes no new ones, and
+// tells every reader by final that no frame will follow. When ctx ends first,
+// the frames still in flight are not published, which is all that is lost.
+func (p *Publisher) Finish(ctx context.Context, final State) error {
+	p.mu.Lock()
+	p.closing = true
+	var err error
+	for p.front != p.back && err == nil {
+		err = p.waitLocked(ctx)
+	}
+	// The final head is in memory before the state is: a reader that sees the
+	// state and then head == cursor has seen everything.
+	p.finished = true
+	p.shared.state.Store(uint64(final))
+	p.mu.Unlock()
+	p.ringSleepers()
+	return err
+}
+
+// Close gives the memory back. Consumers keep theirs: the ring lives until the
+// last of them lets go. No other method may be running or be called later.
+func (p *Publisher) Close() error {
+	close(p.notify)
+	<-p.stopped
+	for _, c := range *p.consumers.Load() {
+		c.release()
+	}
+	err := p.file.Close()
+	return errors.Join(err, unmap(p.mem))
+}
