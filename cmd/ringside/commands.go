@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import "github.com/urfave/cli/v2"
+
+// commands lists the verbs in the order in which a new user meets them. Each
+// comes from the file of its name.
+func commands() []*cli.Command {
+	return []*cli.Command{
+		versionCommand(),
+	}
+}
