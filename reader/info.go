@@ -72,8 +72,11 @@ type Info struct {
 	Consistency          Consistency
 }
 
+// rows is how the map's own rows are laid out by an engine that packs them.
+func (i *Info) rows() layout { return layout{key: i.KeySize, value: i.ValueSize} }
+
 // RowBytes is the room one row takes in a frame of its own.
-func (i *Info) RowBytes() int { return layout{key: i.KeySize, value: i.ValueSize}.bytes(1) }
+func (i *Info) RowBytes() int { return i.rows().bytes(1) }
 
 // ScanStats is one completed scan.
 type ScanStats struct {

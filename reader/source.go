@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package reader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Source is one open map. One goroutine at a time may use it, except for Info.
+type Source struct {
+	fd      int
+	options Options
+	clock   clock
+	probe   *pinProbe
+	inode   uint64 // of the pin when the map was opened
+	engine  engine
+	pass    pass
+	scans   uint64 // the last scan number given out
+
+	mu   sync.Mutex // info may be read while a scan changes engines
+	info Info
+}
+
+// Info is a copy of what is known about the source.
+func (s *Source) Info() Info {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.info
+}
+
+// Scan makes one pass over the map. The frames it commits make a completed scan
+// if, and only if, it returns nil. When an engine fails on the live map, the
+// scan is interrupted, the next engine installed, and a new scan begun.
+//
+// It returns ErrTooLarge if dst cannot hold one row, ErrChanged if the map ran
+// away under a walk (try again later), ctx's error, or dst's. It allocates
+// nothing as long as nothing goes wrong.
+func (s *Source) Scan(ctx context.Context, dst Destination) (ScanStats, error) {
+	if s.engine == nil {
+		return ScanStats{}, fmt.Errorf("%s: %w", s.info.Pin, ErrClosed)
+	}
+	if err := s.info.Fits(dst.Largest()); err != nil {
+		return ScanStats{}, err
+	}
+	for {
+		s.scans++
+		s.pass = pass{clock: &s.clock, stats: ScanStats{Scan: s.scans}}
+		start := s.clock.now()
+		err := s.engine.scan(ctx, dst, &s.pass)
+		s.pass.stats.Duration = time.Duration(s.clock.now() - start)
+		if err == nil {
+			return s.pass.stats, nil
+		}
+		if !errors.Is(err, errEngine) {
+			return s.pass.stats, fmt.Errorf("%s: %w", s.info.Pin, err)
+		}
+		if err := s.fallBack(err); err != nil {
+			return s.pass.stats, err
+		}
+	}
+}
+
+// fallBack replaces an engine that failed with the next one.
+func (s *Source) fallBack(cause error) error {
+	failed := s.info.Engine
+	if err := s.choose(failed); err != nil {
+		return fmt.Errorf("%w (after %s: %w)", err, failed, cause)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.info.EngineReason = fmt.Sprintf("%s; %s was given up: %v", s.info.EngineReason, failed, cause)
+	return nil
+}
+
+// install makes e the engine.
+func (s *Source) install(e engine, name, reason string) {
+	if s.engine != nil {
+		s.engine.close()
+	}
+	s.engine = e
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.info.Engine, s.info.EngineReason = name, reason
+}
+
+// Fits reports, with the arithmetic, whether a destination whose largest claim
+// is largest bytes can hold one row.
+func (i *Info) Fits(largest int) error {
+	if i.RowBytes() <= largest {
+		return nil
+	}
+	value := fmt.Sprintf("%d", i.ValueSize)
+	if i.CPUs > 0 {
+		value = fmt.Sprintf("%d (%d CPUs of %d)", i.ValueSize, i.CPUs, i.ValueSize/i.CPUs)
+	}
+	return fmt.Errorf("%s: %w: key %d + value %s bytes take %d in a frame, which holds %d; the ring must be larger",
+		i.Pin, ErrTooLarge, i.KeySize, value, i.RowBytes(), largest)
+}
+
+// Replaced looks at the pin and reports whether another map is there now. It
+// costs one statx while nothing has changed. A pin that was removed is no
+// replacement: the open map stays readable, and Info says so.
+func (s *Source) Replaced() (bool, error) {
+	if s.engine == nil {
+		return false, fmt.Errorf("%s: %w", s.info.Pin, ErrClosed)
+	}
+	inode, errno := s.probe.inode()
+	switch {
+	case errno == unix.ENOENT:
+		s.setPinState(Unpinned)
+		return false, nil
+	case errno != 0:
+		return false, fmt.Errorf("%s: look at the pin: %w", s.info.Pin, errno)
+	case inode == s.inode:
+		s.setPinState(Pinned)
+		return false, nil
+	}
+	return s.confirm(inode)
+}
+
+// confirm compares maps, because the same one can be pinned again.
+func (s *Source) confirm(inode uint64) (bool, error) {
+	fd, err := openPin(s.info.Pin)
+	if errors.Is(err, ErrNotMap) {
+		s.setPinState(Unpinned)
+		return false, err
+	}
+	if err != nil {
+		return false, err
+	}
+	defer unix.Close(fd)
+	raw, errno := objInfo(fd)
+	if errno != 0 {
+		return false, fmt.Errorf("%s: ask what the map is: %w", s.info.Pin, errno)
+	}
+	if raw.ID == s.info.MapID {
+		s.inode = inode
+		s.setPinState(Pinned)
+		return false, nil
+	}
+	s.setPinState(Replaced)
+	return true, nil
+}
+
+func (s *Source) setPinState(state PinState) {
+	if s.info.PinState == state { // written by this goroutine alone
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.info.PinState = state
+}
+
+// Close releases the map. Closing twice is harmless.
+func (s *Source) Close() error {
+	if s.fd < 0 {
+		return nil
+	}
+	var first error
+	if s.engine != nil {
+		first = s.engine.close()
+		s.engine = nil
+	}
+	err := unix.Close(s.fd)
+	s.fd = -1
+	return errors.Join(first, err)
+}
