@@ -19,3 +19,6 @@ func (m memory) load(off uint64, w *words) {
 
 // copyOut copies a payload that may be overwritten meanwhile.
 func copyOut(dst, src []byte) { copy(dst, src) }
+
+// wipe zeroes bytes that an overtaken reader may still be copying.
+func wipe(b []byte) { clear(b) }

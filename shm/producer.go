@@ -71,7 +71,7 @@ func (r *Producer) Commit(c Content) {
 	// The last bytes of the last cache line were not asked for by anyone and
 	// must not carry an older frame's rows to a later reader.
 	from := (open.start + open.pad) & r.p.mask
-	clear(r.p.data[from+HeaderBytes+uint64(c.Bytes) : from+length])
+	wipe(r.p.data[from+HeaderBytes+uint64(c.Bytes) : from+length])
 	open.source = r.source
 	open.header = Header{
 		Kind: c.Kind, Flags: c.Flags, Source: r.source.number, Rows: c.Rows, SourceSeq: r.seq,

@@ -97,7 +97,7 @@ func (r *Ring) Source(n int) (SourceInfo, error) {
 	if n < 0 || n >= r.Sources() {
 		return SourceInfo{}, fmt.Errorf("%w: source %d of %d", ErrCorrupt, n, r.Sources())
 	}
-	record := slices.Clone(r.record(n))
+	record := slices.Clone(r.record(n)[:offSrcState]) // the half that never changes
 	info, at, length, err := decodeSource(record, n, &r.geometry)
 	if err == nil && length > 0 {
 		from := r.geometry.HeapOffset + at
