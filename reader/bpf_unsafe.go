@@ -155,6 +155,8 @@ type mapInfo struct {
 	_                              [4]byte
 }
 
+func (i *mapInfo) name() string { return unix.ByteSliceToString(i.Name[:]) }
+
 // objInfo describes the map behind fd.
 func objInfo(fd int) (mapInfo, unix.Errno) {
 	info := new(mapInfo)

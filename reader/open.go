@@ -3,7 +3,6 @@
 package reader
 
 import (
-	"bytes"
 	"fmt"
 	"path/filepath"
 
@@ -75,7 +74,7 @@ func (s *Source) learn(pin string) error {
 	t := lookupType(ebpf.MapType(raw.Type))
 	s.info = Info{
 		Name: s.options.Name, Pin: pin, PinState: Pinned,
-		MapID: raw.ID, MapName: string(bytes.TrimRight(raw.Name[:], "\x00")),
+		MapID: raw.ID, MapName: raw.name(),
 		Type: ebpf.MapType(raw.Type), TypeName: t.name, Flags: raw.Flags, MaxEntries: int(raw.MaxEntries),
 		KeySize: int(raw.KeySize), ValueSize: int(raw.ValueSize), MapValueSize: int(raw.ValueSize),
 		Consistency: s.options.Consistency, WordAtomic: t.refuse == "",

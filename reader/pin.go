@@ -15,15 +15,29 @@ import (
 // openPin opens the map pinned at path, for reading only: that is all most
 // engines need, and a guest should not hold more. Every error is a *PinError.
 func openPin(path string) (int, error) {
-	var st unix.Stat_t
-	if err := unix.Stat(path, &st); err != nil {
-		return -1, explainStat(path, err)
-	}
-	if err := checkBPFFS(path, filepath.Dir(path)); err != nil {
+	fd, kind, err := openAny(path)
+	if err != nil {
 		return -1, err
 	}
+	if kind != KindMap {
+		unix.Close(fd)
+		return -1, &PinError{Path: path, Cause: fmt.Errorf("%w: it is a %s", ErrNotMap, kind),
+			Remedy: "pin the map itself; `ringside maps` lists the maps that are pinned"}
+	}
+	return fd, nil
+}
+
+// openAny opens whatever BPF object is pinned at path.
+func openAny(path string) (int, Kind, error) {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return -1, KindOther, explainStat(path, err)
+	}
+	if err := checkBPFFS(path, filepath.Dir(path)); err != nil {
+		return -1, KindOther, err
+	}
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
-		return -1, &PinError{Path: path, Cause: fmt.Errorf("%w: it is a directory", ErrNotMap),
+		return -1, KindDir, &PinError{Path: path, Cause: fmt.Errorf("%w: it is a directory", ErrNotMap),
 			Remedy: "name a pin in it, or all of them: " + filepath.Join(path, "*")}
 	}
 	fd, errno := objGet(path, unix.BPF_F_RDONLY)
@@ -31,18 +45,14 @@ func openPin(path string) (int, error) {
 		fd, errno = objGet(path, 0) // links open only for reading and writing
 	}
 	if errno != 0 {
-		return -1, explainOpen(path, &st, errno)
+		return -1, KindOther, explainOpen(path, &st, errno)
 	}
 	kind, err := fdKind(fd)
-	if err == nil && kind != KindMap {
-		err = &PinError{Path: path, Cause: fmt.Errorf("%w: it is a %s", ErrNotMap, kind),
-			Remedy: "pin the map itself; `ringside maps` lists the maps that are pinned"}
-	}
 	if err != nil {
 		unix.Close(fd)
-		return -1, err
+		return -1, KindOther, &PinError{Path: path, Cause: err}
 	}
-	return fd, nil
+	return fd, kind, nil
 }
 
 // explainStat says why there is nothing to open at path.
