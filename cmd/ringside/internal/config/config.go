@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"io/fs"
+	"time"
+)
+
+// What holds where nothing else was said.
+const (
+	DefaultSocket  = "/run/ringside/ringside.sock"
+	DefaultRing    = "main"
+	DefaultEvery   = 100 * time.Millisecond
+	DefaultMaxHold = 2 * time.Millisecond
+	DefaultDuty    = 0.20
+	DefaultStall   = 2 * time.Second
+	// DefaultGroup may attach without being named, if the machine has it.
+	DefaultGroup = "ringside"
+)
+
+// Config is everything the sidecar has to know. It is complete and checked:
+// every map names a ring that is listed, and every default is filled in.
+type Config struct {
+	Socket Socket
+	Reader Reader
+	Rings  []Ring
+	Maps   []Map
+}
+
+// Socket is where the sidecar listens.
+type Socket struct {
+	Path  string
+	Group string       // owner group of the socket file; empty: see package acl
+	Mode  *fs.FileMode // nil: see package acl
+}
+
+// Reader bounds what reading may cost.
+type Reader struct {
+	Duty         float64 // share of one CPU, 1 is all of it
+	MaxHold      time.Duration
+	WorkersMax   int // 0: as many as there are CPUs
+	ReadWhenIdle bool
+}
+
+// Ring is one confidentiality domain: who may attach to it sees all of it.
+type Ring struct {
+	Name         string
+	Bytes        uint64 // 0: made to fit its maps
+	StallTimeout time.Duration
+	Allow        Allow
+	Origin       string // where it was configured, for messages
+}
+
+// Allow lists who may attach beside root.
+type Allow struct {
+	UIDs   []uint32
+	GIDs   []uint32
+	Groups []string
+}
+
+// Map is one source, or a pattern for many.
+type Map struct {
+	Path        string // absolute; may be a pattern as in path.Match
+	Name        string // empty: from the pin
+	Ring        string
+	Every       time.Duration
+	Consistency string // "walked" or "locked"
+	Origin      string // where it was configured, for messages
+}
+
+// Consistencies, as package reader has them.
+const (
+	Walked = "walked"
+	Locked = "locked"
+)

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// maxFile bounds what is read. It holds some ten thousand maps.
+const maxFile = 1 << 20
+
+// Load reads a configuration file.
+func Load(path string) (*Config, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("--config: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("--config: %w", err)
+	}
+	return Parse(path, text)
+}
+
+// Parse reads the text of a configuration file; file is its name in messages.
+func Parse(file string, text []byte) (*Config, error) {
+	d := &decoder{problems: problems{kind: ErrInvalid}, file: file}
+	if len(text) > maxFile {
+		d.add(file, "split it, one sidecar each", "larger than %d bytes", maxFile)
+		return nil, d.err()
+	}
+	c := d.document(text)
+	if err := d.err(); err != nil {
+		return nil, err
+	}
+	return c.complete(&d.problems)
+}
+
+// document reads the one document that a file must hold.
+func (d *decoder) document(text []byte) *Config {
+	c := &Config{Socket: Socket{Path: DefaultSocket}, Reader: defaultReader()}
+	in := yaml.NewDecoder(bytes.NewReader(text))
+	var doc, more yaml.Node
+	switch err := in.Decode(&doc); {
+	case errors.Is(err, io.EOF):
+		d.add(d.file, "see docs/operations.md for one to start from", "the file is empty")
+		return c
+	case err != nil:
+		d.add(d.file, "", "%v", err) // names the line itself
+		return c
+	}
+	if err := in.Decode(&more); !errors.Is(err, io.EOF) {
+		d.add(d.file, "keep the first", "the file holds more than one document")
+		return c
+	}
+	version := ""
+	root := doc.Content[0]
+	d.mapping(root, "",
+		value(d, "version", &version, func(s string) (string, error) { return s, choose(s, []string{"1"}) }),
+		d.socket(&c.Socket), d.reader(&c.Reader), d.rings(c), d.maps(c))
+	if version == "" && len(d.list) == 0 {
+		d.add(d.at(root, "version"), "begin the file with 'version: 1'", "missing")
+	}
+	return c
+}
+
+func defaultReader() Reader { return Reader{Duty: DefaultDuty, MaxHold: DefaultMaxHold} }
+
+func text(s string) (string, error) { return s, nil }
+
+func (d *decoder) socket(s *Socket) field {
+	var mode = func(text string) (m *os.FileMode, err error) {
+		bits, err := parseMode(text)
+		return &bits, err
+	}
+	return d.group("socket",
+		value(d, "path", &s.Path, absolute),
+		value(d, "group", &s.Group, text),
+		value(d, "mode", &s.Mode, mode))
+}
+
+func (d *decoder) reader(r *Reader) field {
+	return d.group("reader",
+		value(d, "duty", &r.Duty, ParsePercent),
+		value(d, "max_hold", &r.MaxHold, ParseMaxHold),
+		value(d, "workers_max", &r.WorkersMax, parseWorkers),
+		d.items("cpus", func(n *yaml.Node, path string) {
+			d.bad(n, path, errors.New("pinning readers to CPUs is not in this version; use taskset or cpuset on the sidecar"))
+		}),
+		value(d, "read_when_idle", &r.ReadWhenIdle, parseBool))
+}
+
+func (d *decoder) rings(c *Config) field {
+	return d.items("rings", func(n *yaml.Node, path string) {
+		r := Ring{StallTimeout: DefaultStall, Origin: d.at(n, path)}
+		d.mapping(n, path,
+			value(d, "name", &r.Name, func(s string) (string, error) { return s, checkName(s, 63) }),
+			value(d, "bytes", &r.Bytes, ParseBytes),
+			d.only("delivery", []string{"lossy"}, "lossless"),
+			value(d, "stall_timeout", &r.StallTimeout, func(s string) (time.Duration, error) {
+				return ParseDuration(s, time.Millisecond, time.Hour)
+			}),
+			d.group("allow",
+				list(d, "uids", &r.Allow.UIDs, ParseID),
+				list(d, "gids", &r.Allow.GIDs, ParseID),
+				list(d, "groups", &r.Allow.Groups, text)))
+		c.Rings = append(c.Rings, r)
+	})
+}
+
+func (d *decoder) maps(c *Config) field {
+	return d.items("maps", func(n *yaml.Node, path string) {
+		m := Map{Every: DefaultEvery, Consistency: Walked, Origin: d.at(n, path)}
+		d.mapping(n, path,
+			value(d, "path", &m.Path, absolute),
+			value(d, "name", &m.Name, func(s string) (string, error) { return s, checkName(s, 127) }),
+			value(d, "ring", &m.Ring, text),
+			value(d, "every", &m.Every, ParseEvery),
+			d.only("mode", []string{"full"}, "changes", "events"),
+			value(d, "consistency", &m.Consistency, parseConsistency),
+			d.only("percpu", []string{"all"}, "sum"),
+			d.absent("btf"), d.absent("type"))
+		c.Maps = append(c.Maps, m)
+	})
+}
+
+// absent refuses a field of a later version, unless it is empty.
+func (d *decoder) absent(name string) field {
+	var ignored string
+	return value(d, name, &ignored, func(s string) (string, error) {
+		if s != "" {
+			return "", fmt.Errorf("types from elsewhere than the map's own BTF are not in this version; leave %s out", name)
+		}
+		return "", nil
+	})
+}
+
+func parseConsistency(s string) (string, error) { return s, choose(s, []string{Walked, Locked}) }
+
+func parseWorkers(s string) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 0 || n > 1024 {
+		return 0, fmt.Errorf("%q is no number of workers; use 0 (one a CPU) to 1024", s)
+	}
+	return n, nil
+}
+
+func parseBool(s string) (bool, error) { return s == "true", choose(s, []string{"true", "false"}) }
