@@ -54,6 +54,7 @@ type Cursor struct {
 // NewCursor starts reading at pos, which came from the sidecar. start and source
 // say where to resume after a lap, as they did for Attach.
 func NewCursor(r *Ring, pos Position, start Start, source uint16) *Cursor {
+	pos.Offset &^= frameAlign - 1
 	return &Cursor{ring: r, pos: pos, start: start, source: source}
 }
 
@@ -186,7 +187,7 @@ func (c *Cursor) resume() {
 	if to <= c.pos.Offset || c.ring.shared.hw.Load()-to > c.ring.geometry.DataBytes {
 		to = c.ring.shared.last.Load()
 	}
-	c.pos.Offset = to
+	c.pos.Offset = to &^ (frameAlign - 1) // what a hostile image says stays in bounds, too
 }
 
 // check holds a header against the ring. A header that passed the hw check is

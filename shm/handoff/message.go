@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"strings"
 	"syscall"
 	"unicode"
 	"unicode/utf8"
@@ -320,12 +321,11 @@ func decodeAnswer(b []byte) (a answer, err error) {
 	return a, nil
 }
 
-// refusal makes an answer of an error. Only a Refusal's number goes out; what
-// failed inside the sidecar is for its log.
+// refusal makes an answer of a no.
 func refusal(kind uint16, r *Refusal) *answer {
-	text := r.Error()
-	for len(text) > textBytes || !utf8.ValidString(text) {
-		text = text[:min(len(text)-1, textBytes)]
+	text := strings.ToValidUTF8(r.Error(), "?")
+	if len(text) > textBytes {
+		text = strings.ToValidUTF8(text[:textBytes], "")
 	}
 	return &answer{kind: kind | typeAnswer, status: r.Errno, total: uint64(len(text)), payload: []byte(text)}
 }

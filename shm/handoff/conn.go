@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package handoff
+
+import (
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ringside-bpf/ringside/shm"
+)
+
+// conn is the server's side of one connection: some questions, then at most one
+// ATTACH, which makes it a lease.
+type conn struct {
+	socket  *net.UnixConn
+	raw     syscall.RawConn
+	peer    Peer
+	handler Handler
+	timeout time.Duration
+	lease   *Lease
+}
+
+// serve answers requests until the client leaves, breaks the protocol or, as
+// long as it has no lease, takes too long.
+func (c *conn) serve() {
+	defer c.detach()
+	for {
+		if c.lease == nil {
+			c.socket.SetReadDeadline(time.Now().Add(c.timeout))
+		}
+		r, err := c.receive()
+		var refused *Refusal
+		switch {
+		case errors.As(err, &refused):
+			// A client that does not speak the protocol is told so, once.
+			c.answer(refusal(r.kind, refused), nil)
+			return
+		case err != nil:
+			return
+		case c.lease != nil:
+			err = c.answer(refusal(r.kind, Refuse(syscall.EISCONN, "this connection is a lease: ask on another one")), nil)
+		default:
+			err = c.reply(r)
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// receive reads one request. It has no room for descriptors, so the kernel
+// drops those that a client attaches, and they never become ours.
+func (c *conn) receive() (request, error) {
+	var b [attachBytes + 1]byte // one more than the largest request: see truncation
+	n, _, flags, _, err := c.socket.ReadMsgUnix(b[:], nil)
+	switch {
+	case err != nil:
+		return request{}, err
+	case n == 0:
+		return request{}, io.EOF
+	case flags&unix.MSG_TRUNC != 0:
+		return request{}, Refuse(syscall.EMSGSIZE, "request has more than %d bytes", attachBytes)
+	case flags&unix.MSG_CTRUNC != 0:
+		return request{}, Refuse(syscall.EPROTO, "a request carries no descriptors")
+	}
+	return decodeRequest(b[:n])
+}
+
+func (c *conn) reply(r request) error {
+	switch r.kind {
+	case typeAttach:
+		return c.attach(r.attach)
+	case typeStatus:
+		doc, err := c.handler.Status(c.peer)
+		return c.document(r.kind, doc, err)
+	}
+	names, err := c.handler.Rings(c.peer)
+	doc := []byte(strings.Join(names, "\x00"))
+	if len(names) > 0 {
+		doc = append(doc, 0)
+	}
+	return c.document(r.kind, doc, err)
+}
+
+// document sends doc in as many packets as it takes.
+func (c *conn) document(kind uint16, doc []byte, err error) error {
+	if err != nil {
+		return c.answer(refusal(kind, asRefusal(err)), nil)
+	}
+	a := answer{kind: kind | typeAnswer, total: uint64(len(doc))}
+	for {
+		a.payload = doc[a.offset:min(a.offset+chunkBytes, a.total)]
+		if err := c.answer(&a, nil); err != nil {
+			return err
+		}
+		if a.offset += uint64(len(a.payload)); a.offset == a.total {
+			return nil
+		}
+	}
+}
+
+// attach makes the connection a lease, or says why not and leaves it as it is.
+func (c *conn) attach(r AttachRequest) error {
+	p, source, err := c.handler.Attach(c.peer, r)
+	if err != nil {
+		return c.answer(refusal(typeAttach, asRefusal(err)), nil)
+	}
+	consumer, pos, err := p.Attach(r.Start, source, newBell(c.raw).ring)
+	if err != nil {
+		return c.answer(refusal(typeAttach, asRefusal(err)), nil)
+	}
+	g := p.Geometry()
+	c.lease = &Lease{
+		Peer: c.peer, Name: r.Consumer, Ring: g.Name, Source: source,
+		AttachedAt: time.Now(), Publisher: p, Consumer: consumer, conn: c,
+	}
+	c.socket.SetReadDeadline(time.Time{})
+	c.handler.Attached(c.lease)
+	granted := grant{source: source, epoch: g.Epoch, pos: pos, ringBytes: g.TotalBytes}
+	payload := granted.encode()
+	return c.grant(&answer{kind: typeAttach | typeAnswer, total: uint64(len(payload)), payload: payload})
+}
+
+// grant sends the answer with its two descriptors. They are held while they
+// are sent: a number that was closed and used again must not go out.
+func (c *conn) grant(a *answer) error {
+	ring, err := c.lease.Publisher.File().SyscallConn()
+	if err != nil {
+		return err
+	}
+	page, err := c.lease.Consumer.File().SyscallConn()
+	if err != nil {
+		return err
+	}
+	held := ring.Control(func(ringFD uintptr) {
+		held := page.Control(func(pageFD uintptr) {
+			err = c.answer(a, unix.UnixRights(int(ringFD), int(pageFD)))
+		})
+		err = errors.Join(held, err)
+	})
+	return errors.Join(held, err)
+}
+
+func (c *conn) detach() {
+	if c.lease == nil {
+		return
+	}
+	c.socket.Close() // before the page goes, so that no bell rings into it
+	c.handler.Detached(c.lease)
+	c.lease.Consumer.Detach()
+}
+
+// answer sends one packet, and waits no longer than the client's timeout for
+// room in its socket.
+func (c *conn) answer(a *answer, rights []byte) error {
+	c.socket.SetWriteDeadline(time.Now().Add(c.timeout))
+	_, _, err := c.socket.WriteMsgUnix(a.encode(nil), rights, nil)
+	return err
+}
+
+// turnAway tells a client why it is not served. It does not wait.
+func (c *conn) turnAway(r *Refusal) {
+	b := refusal(0, r).encode(nil)
+	// A fresh socket has room; and if not, it learns nothing.
+	_ = c.raw.Control(func(fd uintptr) {
+		_ = unix.Sendto(int(fd), b, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil)
+	})
+	c.socket.Close()
+}
+
+// asRefusal keeps the number of a Refusal and finds one for what shm says.
+func asRefusal(err error) *Refusal {
+	var r *Refusal
+	switch {
+	case errors.As(err, &r):
+		return r
+	case errors.Is(err, shm.ErrClosed):
+		return Refuse(syscall.EAGAIN, "the ring is just being replaced: try again")
+	}
+	return Refuse(syscall.EIO, "%v", err)
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package handoff
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// explain says why a connection could not be made, and what to do about it.
+func explain(path string, err error) error {
+	switch {
+	case errors.Is(err, context.Canceled):
+		return err
+	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ENOTDIR):
+		return fmt.Errorf("socket %s: %w: there is no such file; is `ringside serve` running, and with this --socket?", path, ErrNoSidecar)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("socket %s: %w: nobody listens on it; is `ringside serve` running?", path, ErrNoSidecar)
+	case errors.Is(err, syscall.EPROTOTYPE):
+		return fmt.Errorf("socket %s: %w: it belongs to another program", path, ErrProtocol)
+	case errors.Is(err, fs.ErrPermission):
+		return explainPermission(path)
+	}
+	return fmt.Errorf("socket %s: %w", path, err)
+}
+
+// explainPermission finds what kept this process out: the socket's mode or a
+// directory above it.
+func explainPermission(path string) error {
+	uid := os.Geteuid()
+	at := path
+	st, err := os.Stat(at)
+	for errors.Is(err, fs.ErrPermission) && at != filepath.Dir(at) {
+		at = filepath.Dir(at) // the directory that hides it, or one above
+		st, err = os.Stat(at)
+	}
+	if err != nil {
+		return fmt.Errorf("socket %s: %w (own uid %d)", path, ErrPermission, uid)
+	}
+	if at == path && st.Mode().Perm() == 0 {
+		return fmt.Errorf("socket %s: %w: it is just starting; try again", path, ErrNoSidecar)
+	}
+	what, remedy := "socket", "run as a member of its group, or let the sidecar's administrator widen the socket's mode"
+	if at != path {
+		what, remedy = "directory "+at, "it must be searchable (chmod o+x, or the right group)"
+	}
+	owner := "unknown"
+	if sys, ok := st.Sys().(*syscall.Stat_t); ok {
+		owner = fmt.Sprintf("uid %d gid %d", sys.Uid, sys.Gid)
+	}
+	return fmt.Errorf("socket %s: %w: %s has mode %04o, owner %s, own uid %d; %s",
+		path, ErrPermission, what, st.Mode().Perm(), owner, uid, remedy)
+}

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package handoff
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Options of a Server. Zero values are the defaults.
+type Options struct {
+	Mode             os.FileMode   // of the socket file; 0 means 0600
+	GID              int           // its group, if above 0; needs the right to give it
+	MaxConns         int           // connections at once; 0 means 1024
+	MaxPerUID        int           // of one uid, root excepted; 0 means 128
+	HandshakeTimeout time.Duration // for a client to send a whole request or take an answer; 0 means 2 s
+}
+
+func (o Options) withDefaults() Options {
+	set := func(to *int, value int) {
+		if *to <= 0 {
+			*to = value
+		}
+	}
+	set(&o.MaxConns, 1024)
+	set(&o.MaxPerUID, 128)
+	if o.Mode == 0 {
+		o.Mode = 0o600
+	}
+	if o.HandshakeTimeout <= 0 {
+		o.HandshakeTimeout = 2 * time.Second
+	}
+	return o
+}
+
+// Server listens on a socket. Its methods are safe for concurrent use.
+type Server struct {
+	path    string
+	options Options
+	socket  *net.UnixListener
+	made    unix.Stat_t // the socket file, so that Close removes no other's
+
+	closeOnce sync.Once
+	closeErr  error
+
+	mu     sync.Mutex
+	perUID map[uint32]int
+	conns  map[*conn]struct{}
+}
+
+// Listen makes the socket file. One that nobody listens on any more is
+// replaced. It refuses a path where somebody does (ErrLive), that is no socket
+// (ErrNotSocket) or whose directory is missing (ErrNoDirectory).
+func Listen(path string, o Options) (*Server, error) {
+	o = o.withDefaults()
+	if len(path) >= len(unix.RawSockaddrUnix{}.Path) {
+		return nil, fmt.Errorf("socket %s: %w: a socket's path has at most %d bytes; choose a shorter one with --socket",
+			path, unix.ENAMETOOLONG, len(unix.RawSockaddrUnix{}.Path)-1)
+	}
+	unlock, err := lockPath(path)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if err := clearPath(path); err != nil {
+		return nil, err
+	}
+	s := &Server{path: path, options: o, perUID: map[uint32]int{}, conns: map[*conn]struct{}{}}
+	if s.socket, err = bind(path, o); err != nil {
+		return nil, err
+	}
+	if err := unix.Lstat(path, &s.made); err != nil {
+		s.socket.Close()
+		return nil, fmt.Errorf("socket %s: %w", path, err)
+	}
+	return s, nil
+}
+
+// lockPath keeps two starting sidecars from each taking the other's fresh
+// socket for a stale one. The lock file stays: removing it would let a third
+// lock another file of the same name.
+func lockPath(path string) (unlock func(), err error) {
+	name := path + ".lock"
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		dir := filepath.Dir(path)
+		return nil, fmt.Errorf("socket %s: %w: %s; make it (mkdir -p %s) or choose another place with --socket", path, ErrNoDirectory, dir, dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("socket %s: lock: %w; it needs write permission for its directory", path, err)
+	}
+	for {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
+		if !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock %s: %w", name, err)
+	}
+	return func() { f.Close() }, nil
+}
+
+// clearPath removes a socket file that nobody listens on. The caller holds the
+// lock.
+func clearPath(path string) error {
+	st, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("socket %s: %w", path, err)
+	case st.Mode().Type() != os.ModeSocket:
+		return fmt.Errorf("socket %s: %w but %s; remove it or choose another place with --socket", path, ErrNotSocket, describe(st.Mode()))
+	}
+	err = probe(path)
+	if errors.Is(err, unix.ECONNREFUSED) {
+		if err := os.Remove(path); err != nil {
+			return fmt.Errorf("stale socket %s: %w", path, err)
+		}
+		return nil
+	}
+	if err == nil || errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EPROTOTYPE) {
+		return fmt.Errorf("socket %s: %w: another process listens on it; stop that one or choose another place with --socket", path, ErrLive)
+	}
+	return fmt.Errorf("socket %s: does somebody listen on it? %w", path, err)
+}
+
+// probe connects without waiting: EAGAIN is a full backlog, so somebody who
+// hangs, EPROTOTYPE somebody who listens for another kind of socket.
+func probe(path string) error {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return unix.Connect(fd, &unix.SockaddrUnix{Name: path})
+}
+
+// bind makes the socket file with no permission at all, and gives permissions
+// when it can be used. A client takes mode 0 for "just starting".
+func bind(path string, o Options) (*net.UnixListener, error) {
+	fail := func(err error) (*net.UnixListener, error) {
+		return nil, fmt.Errorf("socket %s: %w", path, err)
+	}
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return fail(err)
+	}
+	f := os.NewFile(uintptr(fd), path)
+	defer f.Close() // FileListener has its own descriptor
+	// Linux creates the file with the socket's own mode.
+	if err := unix.Fchmod(fd, 0); err != nil {
+		return fail(err)
+	}
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		return fail(err)
+	}
+	if err := publish(fd, path, o); err != nil {
+		os.Remove(path)
+		return fail(err)
+	}
+	l, err := net.FileListener(f)
+	if err != nil {
+		os.Remove(path)
+		return fail(err)
+	}
+	return l.(*net.UnixListener), nil
+}
+
+func publish(fd int, path string, o Options) error {
+	// The kernel bounds the backlog by net.core.somaxconn.
+	if err := unix.Listen(fd, 1<<16-1); err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	if o.GID > 0 {
+		if err := os.Lchown(path, -1, o.GID); err != nil {
+			return fmt.Errorf("give it to group %d: %w", o.GID, err)
+		}
+	}
+	return os.Chmod(path, o.Mode.Perm())
+}
+
+// Close stops listening and removes the socket file, if it is still the one
+// that Listen made. Serve returns; leases end with it.
+func (s *Server) Close() error {
+	s.closeOnce.Do(func() { s.closeErr = s.close() })
+	return s.closeErr
+}
+
+func (s *Server) close() error {
+	unlock, err := lockPath(s.path)
+	if err != nil {
+		// Without its directory there is no file to remove either.
+		return s.socket.Close()
+	}
+	defer unlock()
+	var now unix.Stat_t
+	if unix.Lstat(s.path, &now) == nil && now.Dev == s.made.Dev && now.Ino == s.made.Ino {
+		err = os.Remove(s.path)
+	}
+	return errors.Join(err, s.socket.Close())
+}
+
+// describe names what is in the way.
+func describe(m os.FileMode) string {
+	switch m.Type() {
+	case 0:
+		return "a regular file"
+	case os.ModeDir:
+		return "a directory"
+	case os.ModeSymlink:
+		return "a symbolic link"
+	}
+	return "a " + m.Type().String()
+}
