@@ -50,3 +50,33 @@ func TestAsUserChangesOneThreadOnly(t *testing.T) {
 		t.Fatalf("inside uid %d, outside uid %d; want %d and 0", inside, os.Geteuid(), Nobody)
 	}
 }
+
+func TestWithoutBPFDeniesOneCommand(t *testing.T) {
+	m := NewMap(t, &ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 2})
+	lookup := func() error {
+		var v uint64
+		return m.Lookup(uint32(0), &v)
+	}
+	if err := WithoutBPF(t, unix.EPERM, lookup, unix.BPF_MAP_LOOKUP_ELEM); !errors.Is(err, unix.EPERM) {
+		t.Fatalf("denied lookup: %v", err)
+	}
+	if err := WithoutBPF(t, unix.EPERM, lookup, unix.BPF_MAP_CREATE); err != nil {
+		t.Fatalf("other command denied, lookup: %v", err)
+	}
+	if err := WithoutBPF(t, unix.ENOSYS, lookup); !errors.Is(err, unix.ENOSYS) {
+		t.Fatalf("all denied, lookup: %v", err)
+	}
+	if err := lookup(); err != nil {
+		t.Fatalf("outside: %v", err)
+	}
+}
+
+func TestPrograms(t *testing.T) {
+	dir := MountBPFFS(t)
+	if err := NewProgram(t, "p").Pin(dir + "/prog"); err != nil {
+		t.Fatal(err)
+	}
+	if err := NewLink(t).Pin(dir + "/link"); err != nil {
+		t.Fatal(err)
+	}
+}
