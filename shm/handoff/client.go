@@ -38,7 +38,7 @@ func Dial(ctx context.Context, path string) (*Conn, error) {
 		}
 		// A full backlog: others connect faster than the sidecar accepts, or
 		// it does not accept at all.
-		if !errors.Is(err, syscall.EAGAIN) {
+		if !errors.Is(err, syscall.EAGAIN) && ctx.Err() == nil {
 			return nil, explain(path, err)
 		}
 		if wait(ctx, pause); ctx.Err() != nil {

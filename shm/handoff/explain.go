@@ -3,7 +3,6 @@
 package handoff
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,8 +14,6 @@ import (
 // explain says why a connection could not be made, and what to do about it.
 func explain(path string, err error) error {
 	switch {
-	case errors.Is(err, context.Canceled):
-		return err
 	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ENOTDIR):
 		return fmt.Errorf("socket %s: %w: there is no such file; is `ringside serve` running, and with this --socket?", path, ErrNoSidecar)
 	case errors.Is(err, syscall.ECONNREFUSED):

@@ -190,8 +190,9 @@ func publish(fd int, path string, o Options) error {
 	return os.Chmod(path, o.Mode.Perm())
 }
 
-// Close stops listening and removes the socket file, if it is still the one
-// that Listen made. Serve returns; leases end with it.
+// Close removes the socket file, if it is still the one that Listen made, and
+// stops listening: Serve returns, and leases end with it. It may be called
+// again.
 func (s *Server) Close() error {
 	s.closeOnce.Do(func() { s.closeErr = s.close() })
 	return s.closeErr

@@ -23,15 +23,15 @@ const (
 func (s *Server) Addr() string { return s.path }
 
 // Serve answers clients until ctx ends or Close is called; both are no error.
-// When it returns, every connection is closed and every lease was Detached.
-// It is called once.
+// When it returns, the server is closed, so is every connection, and every
+// lease was Detached. It is called once.
 func (s *Server) Serve(ctx context.Context, h Handler) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer s.hangUp()
 	defer cancel()
-	defer context.AfterFunc(ctx, func() { s.socket.Close() })()
+	defer context.AfterFunc(ctx, func() { s.Close() })()
 	pause := acceptPause
 	for {
 		socket, err := s.socket.AcceptUnix()
@@ -118,7 +118,7 @@ func (s *Server) leave(c *conn) {
 
 // hangUp closes every connection; their goroutines notice and leave.
 func (s *Server) hangUp() {
-	s.socket.Close()
+	s.Close() // whose error is kept for whoever calls it again
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.conns {

@@ -27,7 +27,7 @@ type sleeper struct {
 	raw    syscall.RawConn
 	tick   time.Duration
 
-	ctx  context.Context // whose end wakes us
+	done <-chan struct{} // of the context whose end wakes us
 	stop func() bool
 
 	drain func(fd uintptr)
@@ -119,15 +119,15 @@ func (a *Attachment) Wait(ctx context.Context, seen uint64) (woken bool, err err
 }
 
 // follow makes the end of ctx wake the sleeper. It is done once for a context
-// that is used again and again.
+// that is used again and again; contexts are compared by what ends them.
 func (s *sleeper) follow(ctx context.Context) {
-	if s.ctx == ctx {
+	if s.done == ctx.Done() {
 		return
 	}
 	if s.stop != nil {
 		s.stop()
 	}
-	s.ctx = ctx
+	s.done = ctx.Done()
 	s.stop = context.AfterFunc(ctx, func() { s.socket.SetReadDeadline(time.Unix(1, 0)) })
 }
 
