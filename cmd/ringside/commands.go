@@ -8,6 +8,7 @@ import "github.com/urfave/cli/v2"
 // comes from the file of its name.
 func commands() []*cli.Command {
 	return []*cli.Command{
+		mapsCommand(),
 		versionCommand(),
 	}
 }

@@ -46,7 +46,7 @@ var importRules = []importRule{
 	{folder: "shm/schema"},
 	{folder: "shm/handoff", ours: []string{"shm"}, theirs: []string{sys}},
 	{folder: "reader", ours: []string{"bpf", "shm/schema"}, theirs: []string{ebpf, sys}},
-	{folder: "reader/readertest", ours: []string{"reader"}},
+	{folder: "reader/readertest", ours: []string{"reader"}, theirs: []string{sys}},
 	{folder: "bpf", ours: []string{"bpf"}, theirs: []string{ebpf, sys}},
 	{folder: "clients/go", ours: []string{"clients/go", "shm", "shm/schema", "shm/handoff"}, theirs: []string{sys}},
 	{folder: "cmd/ringside", ours: []string{"bpf", "clients/go", "cmd/ringside", "reader", "shm", "shm/handoff", "shm/schema"},

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package inventory
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+)
+
+// gap is the space between two columns.
+const gap = 2
+
+// WriteTable prints the document for people.
+func (d *Pinned) WriteTable(w io.Writer) error {
+	if len(d.Maps) == 0 {
+		fmt.Fprintf(w, "no map is pinned below %s; 'ringside maps --unpinned' shows those that could be\n", d.BPFFS)
+	} else {
+		t := newTable(w, "PIN", "TYPE", "KEY", "VALUE", "MAX ENTRIES", "SCHEMA", "ENGINE", "WHY")
+		for i := range d.Maps {
+			m := &d.Maps[i]
+			t.row(m.Pin, m.MapType, bytes(m.KeySize), m.valueCell(), strconv.Itoa(m.MaxEntries), yesNo(m.Schema), m.engineCell(), m.why())
+		}
+		if err := t.Flush(); err != nil {
+			return err
+		}
+	}
+	if len(d.PassedOver) == 0 {
+		return nil
+	}
+	fmt.Fprintln(w, "\npassed over:")
+	t := newTable(w, "PATH", "KIND", "WHY")
+	for _, p := range d.PassedOver {
+		t.row(p.Path, p.Kind, p.Reason)
+	}
+	return t.Flush()
+}
+
+func (m *Map) valueCell() string {
+	if m.CPUs > 0 {
+		return fmt.Sprintf("%s x %d CPUs", bytes(m.ValueSize), m.CPUs)
+	}
+	return bytes(m.ValueSize)
+}
+
+func (m *Map) engineCell() string {
+	if m.Readable {
+		return m.Engine
+	}
+	return "none"
+}
+
+func (m *Map) why() string {
+	if !m.Readable || m.SchemaReason == "" {
+		return m.EngineReason
+	}
+	return m.EngineReason + "; no schema: " + m.SchemaReason
+}
+
+// WriteTable prints the document for people: what each map is, and the commands
+// that pin them, ready to be copied.
+func (d *Unpinned) WriteTable(w io.Writer) error {
+	if len(d.Maps) == 0 {
+		_, err := fmt.Fprintf(w, "every map of this system is pinned below %s\n", d.BPFFS)
+		return err
+	}
+	t := newTable(w, "ID", "NAME", "TYPE", "KEY", "VALUE", "MAX ENTRIES", "PROGRAMS", "TO PIN IT")
+	for i := range d.Maps {
+		m := &d.Maps[i]
+		last := m.PinCommand
+		if !m.Readable {
+			last = "of no use: " + m.Reason
+		}
+		t.row(strconv.FormatUint(uint64(m.MapID), 10), dash(m.MapName), m.MapType, bytes(m.KeySize), bytes(m.ValueSize),
+			strconv.Itoa(m.MaxEntries), dash(strings.Join(m.Programs, ",")), last)
+	}
+	return t.Flush()
+}
+
+// table aligns columns; the last one may be of any length.
+type table struct{ *tabwriter.Writer }
+
+func newTable(w io.Writer, head ...string) table {
+	t := table{tabwriter.NewWriter(w, 0, 0, gap, ' ', 0)}
+	t.row(head...)
+	return t
+}
+
+// row keeps its first error for Flush.
+func (t table) row(cells ...string) { fmt.Fprintln(t, strings.Join(cells, "\t")) }
+
+func bytes(n int) string { return strconv.Itoa(n) + " B" }
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ringside-bpf/ringside/cmd/ringside/internal/inventory"
+	"github.com/ringside-bpf/ringside/reader"
+)
+
+// defaultBPFFS is where systemd and every tool expect it.
+const defaultBPFFS = "/sys/fs/bpf"
+
+func mapsCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "maps",
+		Usage: "list what is pinned, and how each map would be read",
+		Description: `Walks the bpffs and shows every pinned map: its type and sizes, whether its
+rows have types (a schema, from BTF), and the engine that would read it or the
+reason why none can. Entries that are no maps, or that may not be opened, are
+listed with the reason.
+
+With --unpinned it shows the maps of running programs that have no pin there,
+with the command that pins each. This needs root.
+
+   ringside maps
+   ringside maps --unpinned
+   ringside maps -o json | jq -r '.maps[] | select(.readable) | .pin'`,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "bpffs", Value: defaultBPFFS, TakesFile: true, Usage: "look below `DIR`, a bpffs or a directory in one"},
+			&cli.BoolFlag{Name: "unpinned", Usage: "maps of running programs that are not pinned there"},
+			outputFlag("table or json", "table"),
+		},
+		Action: listMaps,
+	}
+}
+
+// listing is a document with two forms.
+type listing interface{ WriteTable(io.Writer) error }
+
+func listMaps(c *cli.Context) error {
+	format, err := outputFormat(c, "table", "json")
+	if err == nil {
+		err = noArguments(c)
+	}
+	if err != nil {
+		return err
+	}
+	dir, err := bpffsDir(c.String("bpffs"))
+	if err != nil {
+		return err
+	}
+	var doc listing
+	if c.Bool("unpinned") {
+		doc, err = inventory.CollectUnpinned(dir)
+	} else {
+		doc, err = inventory.Collect(dir)
+	}
+	switch {
+	case errors.Is(err, reader.ErrNotBPFFS), errors.Is(err, reader.ErrNotPinned):
+		return withCode(exitConfig, err)
+	case err != nil:
+		return err
+	case format == "json":
+		return json.NewEncoder(c.App.Writer).Encode(doc)
+	}
+	return doc.WriteTable(c.App.Writer)
+}
+
+// bpffsDir is the directory that was meant, free of dots.
+func bpffsDir(dir string) (string, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	if st, err := os.Lstat(dir); err == nil && !st.IsDir() && st.Mode()&os.ModeSymlink == 0 {
+		return "", usageError("--bpffs %s: not a directory; try its parent: --bpffs %s", dir, filepath.Dir(dir))
+	}
+	return dir, nil
+}
