@@ -177,7 +177,7 @@ func wakeups(t *testing.T, m *ebpf.Map) (sum uint64) {
 }
 
 // passHotPotato makes one thread sleep until another wakes it.
-func passHotPotato(t *testing.T) {
+func passHotPotato(t testing.TB) {
 	t.Helper()
 	var fds [2]int
 	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
