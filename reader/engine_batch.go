@@ -18,7 +18,8 @@ type batchEngine struct {
 	rows    layout
 	pace    pace
 	entries int
-	fixed   bool // an array: exactly entries rows, so the end is known early
+	fixed   bool   // an array: exactly entries rows, so the end is known early
+	scratch []byte // for a bucket that no frame can hold; most maps need none
 }
 
 func newBatchEngine(fd int, info *Info, pc pace) *batchEngine {
@@ -43,9 +44,17 @@ func (e *batchEngine) close() error { return nil }
 
 func (e *batchEngine) scan(ctx context.Context, dst Destination, p *pass) error {
 	e.call.rewind()
+	p.stats.ScratchBytes = len(e.scratch)
 	limit := e.rows.fit(dst.Largest())
 	least := 1 // rows the next claim must hold
 	for stalls := 0; !p.ended; {
+		if least > limit {
+			if err := e.spill(ctx, dst, p, least, limit); err != nil {
+				return err
+			}
+			least = 1
+			continue
+		}
 		want := max(e.pace.rows(limit), least)
 		buf, err := dst.Claim(ctx, e.rows.bytes(least), e.rows.bytes(want))
 		if err != nil {
@@ -55,24 +64,28 @@ func (e *batchEngine) scan(ctx context.Context, dst Destination, p *pass) error 
 		n, errno := e.read(buf, room, p)
 		if n == 0 && errno != unix.ENOENT {
 			dst.Abort()
-			if least, err = e.retry(errno, room, limit); err != nil {
-				return err
-			}
 			if stalls++; stalls > maxStalls {
 				return fmt.Errorf("%w: %d batches in a row brought no row: %w", errEngine, stalls, named(errno))
+			}
+			if least, err = e.retry(errno, room, limit); err != nil {
+				return err
 			}
 			continue
 		}
 		least, stalls = 1, 0
-		last := errno == unix.ENOENT || e.fixed && p.stats.Rows+n >= e.entries
-		p.commit(dst, buf, e.rows, room, n, last)
+		p.commit(dst, buf, e.rows, room, n, e.ends(p, n, errno))
 		// A trie restarts from its beginning when the key at the cursor is gone;
 		// without a bound, churn could keep a scan going for ever.
-		if !last && p.stats.Rows > 2*e.entries+maxStalls {
+		if !p.ended && p.stats.Rows > 2*e.entries+maxStalls {
 			return fmt.Errorf("%w: %d rows of at most %d", ErrChanged, p.stats.Rows, e.entries)
 		}
 	}
 	return nil
+}
+
+// ends reports whether n more rows, read with errno, complete the scan.
+func (e *batchEngine) ends(p *pass, n int, errno unix.Errno) bool {
+	return errno == unix.ENOENT || e.fixed && p.stats.Rows+n >= e.entries
 }
 
 // read makes one call and returns the rows that are valid. ENOENT is the end of
@@ -93,18 +106,18 @@ func (e *batchEngine) read(buf []byte, room int, p *pass) (int, unix.Errno) {
 	return n, errno
 }
 
-// retry says how many rows the next claim must hold after a call that brought
-// none, or why there is no point in another.
+// retry says how many rows the next call must have room for after one that
+// brought none, or why there is no point in another.
 func (e *batchEngine) retry(errno unix.Errno, room, limit int) (int, error) {
 	if errno == 0 || transient(errno) {
 		return 1, nil
 	}
 	switch errno {
 	case unix.ENOSPC: // one bucket holds more than room: same cursor, more room
-		if room >= limit {
-			return 0, fmt.Errorf("%w: one hash bucket holds more than the %d rows of the largest frame", errEngine, limit)
+		if room < limit {
+			return min(2*room, limit), nil
 		}
-		return min(2*room, limit), nil
+		return 2 * room, nil
 	case enotsupp, unix.EOPNOTSUPP, unix.EINVAL, unix.EPERM, unix.ENOSYS:
 		return 0, fmt.Errorf("%w: BPF_MAP_LOOKUP_BATCH: %w", errEngine, named(errno))
 	}

@@ -21,15 +21,19 @@ func hint(path string) string {
 	if err != nil {
 		return ""
 	}
-	if len(entries) == 0 {
-		return fmt.Sprintf("nothing is pinned in %s yet", dir)
-	}
 	// The first component below dir is what is misspelt.
 	rel, _ := filepath.Rel(dir, path)
 	want, _, _ := strings.Cut(rel, string(filepath.Separator))
-	names := make([]string, len(entries))
-	for i, e := range entries {
-		names[i] = e.Name()
+	var names []string
+	for _, e := range entries {
+		// No pin has a dot in its name; the kernel's own maps.debug and
+		// progs.debug do.
+		if !strings.Contains(e.Name(), ".") {
+			names = append(names, e.Name())
+		}
+	}
+	if len(names) == 0 {
+		return fmt.Sprintf("nothing is pinned in %s yet", dir)
 	}
 	slices.SortStableFunc(names, func(a, b string) int {
 		return cmp.Compare(distance(a, want), distance(b, want))

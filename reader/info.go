@@ -85,4 +85,5 @@ type ScanStats struct {
 	Bytes        int64 // frame payload
 	Duration     time.Duration
 	HoldMax      time.Duration // longest single call into the kernel
+	ScratchBytes int           // private memory the engine keeps, beside the destination's
 }

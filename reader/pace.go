@@ -29,10 +29,17 @@ func (p *pace) rows(limit int) int {
 	return max(1, min(limit, int(p.budget/p.perRow)))
 }
 
-// note learns from a call. One slow call (preempted, a sparse stretch of the
-// map) counts an eighth, so it neither collapses the chunk nor is ignored.
+// note learns from a call, from a cheaper one faster: what is sought is the
+// kernel's cost of a row, and a thread that lost its processor in between
+// measures more than that, never less.
 func (p *pace) note(rows int, ns int64) {
-	if rows > 0 {
-		p.perRow += (max(1, float64(ns)/float64(rows)) - p.perRow) / 8
+	if rows <= 0 {
+		return
+	}
+	cost := max(1, float64(ns)/float64(rows))
+	if cost < p.perRow {
+		p.perRow += (cost - p.perRow) / 4
+	} else {
+		p.perRow += (cost - p.perRow) / 16
 	}
 }

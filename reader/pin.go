@@ -33,10 +33,15 @@ func openAny(path string) (int, Kind, error) {
 	if err := unix.Stat(path, &st); err != nil {
 		return -1, KindOther, explainStat(path, err)
 	}
-	if err := checkBPFFS(path, filepath.Dir(path)); err != nil {
+	isDir := st.Mode&unix.S_IFMT == unix.S_IFDIR
+	at := filepath.Dir(path)
+	if isDir {
+		at = path
+	}
+	if err := checkBPFFS(path, at); err != nil {
 		return -1, KindOther, err
 	}
-	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+	if isDir {
 		return -1, KindDir, &PinError{Path: path, Cause: fmt.Errorf("%w: it is a directory", ErrNotMap),
 			Remedy: "name a pin in it, or all of them: " + filepath.Join(path, "*")}
 	}

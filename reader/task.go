@@ -130,19 +130,28 @@ func (p *Pool) run(t *Task) {
 	}
 	p.mu.Unlock()
 	if !wanted {
-		p.finish(t, began, ScanStats{}, errSkipped)
+		p.release(t)
 		return
 	}
-	followErr := p.follow(t)
+	pinErr := p.follow(t)
 	stats, err := t.job.Source.Scan(p.scanning, t.job.Destination)
 	if t.job.OnScan != nil {
-		t.job.OnScan(stats, errors.Join(err, followErr))
+		t.job.OnScan(stats, errors.Join(err, pinErr))
 	}
-	p.finish(t, began, stats, errors.Join(err, followErr))
+	p.finish(t, began, stats, err, pinErr)
 }
 
-// errSkipped marks a task that was handed out and then not wanted any more.
-var errSkipped = errors.New("skipped")
+// release gives a task back that was handed out and then not wanted any more.
+func (p *Pool) release(t *Task) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t.running = false
+	p.rouse()
+	if t.removed {
+		p.forget(t)
+		t.end()
+	}
+}
 
 // follow looks whether the pin holds another map now, and goes over to it.
 func (p *Pool) follow(t *Task) error {
@@ -163,27 +172,16 @@ func (p *Pool) follow(t *Task) error {
 }
 
 // finish files a scan and decides when the next is due.
-func (p *Pool) finish(t *Task, began time.Time, stats ScanStats, err error) {
-	now := time.Now()
+func (p *Pool) finish(t *Task, began time.Time, stats ScanStats, err, pinErr error) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	t.running = false
-	p.rouse()
-	if t.removed {
-		p.forget(t)
-		t.end()
-		return
-	}
-	if errors.Is(err, errSkipped) {
-		return // still due
-	}
-	t.file(stats, err)
+	now := time.Now()
+	t.file(stats, err, pinErr)
 	spent := now.Sub(began)
 	p.busy += spent
-	t.cost += (spent - t.cost) / 4
-	if t.scans+t.errors == 1 {
+	if t.cost == 0 {
 		t.cost = spent
 	}
+	t.cost += (spent - t.cost) / 4
 	p.stretch = max(1, p.demand()/p.duty)
 	t.effective = time.Duration(float64(t.job.Every) * p.stretch)
 	// A source that is behind is due at once, but does not catch up on scans
@@ -192,21 +190,25 @@ func (p *Pool) finish(t *Task, began time.Time, stats ScanStats, err error) {
 	if t.forced || t.due.Before(now) {
 		t.due = now
 	}
+	p.mu.Unlock()
+	p.release(t)
 }
 
-// file counts a scan.
-func (t *Task) file(stats ScanStats, err error) {
-	if errors.Is(err, context.Canceled) {
+// file counts a scan. A pin that cannot be looked at is an error, too, though
+// the map behind it was read.
+func (t *Task) file(stats ScanStats, err, pinErr error) {
+	t.hold = max(t.hold, stats.HoldMax)
+	switch {
+	case err == nil:
+		t.scans++
+		t.last = stats
+		t.read.add(stats.Duration)
+	case errors.Is(err, context.Canceled):
 		return // the pool is stopping; nothing is wrong with the source
 	}
-	t.failing = err != nil
-	t.hold = max(t.hold, stats.HoldMax)
-	if err != nil {
+	if err = errors.Join(err, pinErr); err != nil {
 		t.errors++
 		t.lastErr = err
-		return
 	}
-	t.scans++
-	t.last = stats
-	t.read.add(stats.Duration)
+	t.failing = err != nil
 }

@@ -25,7 +25,13 @@ func NewMap(tb testing.TB, spec *ebpf.MapSpec) *ebpf.Map {
 func Pin(tb testing.TB, m *ebpf.Map, dir, name string) string {
 	tb.Helper()
 	path := filepath.Join(dir, name)
-	if err := m.Pin(path); err != nil {
+	// A clone: cilium/ebpf moves the pin of a map that has one already.
+	again, err := m.Clone()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer again.Close()
+	if err := again.Pin(path); err != nil {
 		tb.Fatalf("pin %s: %v", path, err)
 	}
 	return path
