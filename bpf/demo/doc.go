@@ -19,6 +19,6 @@
 // What may go wrong: a kernel may lack a tracepoint, a map type or BTF. Then that part is left out and
 // [Demo.Parts] says why; Load fails only if nothing is left. The syscalls map may be full: calls
 // that found no room are counted ([Demo.Uncounted]), and while that number stands still every count is
-// exact. The process may be killed: programs and maps go with it, the directory it lived in is
-// recognised and removed by the next [Settle].
+// exact. The process may be killed: its programs go with it; the pinned maps stay as they were until the
+// next [Settle] recognises the directory it lived in and removes it.
 package demo

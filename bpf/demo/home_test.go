@@ -117,6 +117,37 @@ func TestKilledDemoIsCleanedUpByTheNext(t *testing.T) {
 	}
 }
 
+// The last one out removes the base, while others wait for its lock to come in.
+func TestManyComeAndGo(t *testing.T) {
+	bpftest.RequireRoot(t)
+	base := filepath.Join(t.TempDir(), "demo")
+	const demos, stays = 8, 10
+	done := make(chan error)
+	for range demos {
+		go func() {
+			for range stays {
+				home, err := Settle(base)
+				if err == nil {
+					err = home.Close()
+				}
+				if err != nil {
+					done <- err
+					return
+				}
+			}
+			done <- nil
+		}()
+	}
+	for range demos {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	if exist(base) || mounted(t, base) {
+		t.Errorf("after the last: %s exists %v, mounted %v", base, exist(base), mounted(t, base))
+	}
+}
+
 // A demo can be killed at any point of moving in. Nobody holds what it left, however little that is.
 func TestHalfMadeHomesAreCleanedUp(t *testing.T) {
 	bpftest.RequireRoot(t)
