@@ -26,6 +26,8 @@ const (
 // Engine names.
 const (
 	EngineMmap  = "mmap"
+	EnginePump  = "pump"
+	EngineIter  = "iter"
 	EngineBatch = "batch"
 	EngineWalk  = "walk"
 )
@@ -44,6 +46,7 @@ type Options struct {
 	Name        string        // default: the pin's base name
 	Consistency Consistency   // default: Walked
 	MaxHold     time.Duration // longest single stay in the kernel to aim for; default 2 ms
+	Scratch     int           // most bytes of memory a pump may keep; default 64 MiB
 	Engine      string        // use this engine or fail; for tests and measurements
 }
 
@@ -85,5 +88,6 @@ type ScanStats struct {
 	Bytes        int64 // frame payload
 	Duration     time.Duration
 	HoldMax      time.Duration // longest single call into the kernel
+	Discarded    int           // elements that were given to another key while they were copied
 	ScratchBytes int           // private memory the engine keeps, beside the destination's
 }

@@ -62,6 +62,9 @@ func (o Options) withDefaults(pin string) Options {
 	if o.MaxHold <= 0 {
 		o.MaxHold = defaultMaxHold
 	}
+	if o.Scratch <= 0 {
+		o.Scratch = defaultScratch
+	}
 	return o
 }
 
@@ -84,7 +87,7 @@ func (s *Source) learn(pin string) error {
 		if err != nil {
 			return fmt.Errorf("count the possible CPUs: %w", err)
 		}
-		s.info.CPUs = cpus
+		s.cpus, s.info.CPUs = cpus, cpus
 		s.info.ValueSize = (int(raw.ValueSize) + 7) &^ 7 * cpus
 	}
 	if t.refuse == "" {
@@ -100,7 +103,7 @@ func (s *Source) prepare() error {
 		return fmt.Errorf("%s: %w: a %s map: %s", s.info.Pin, ErrUnsupported, t.name, t.refuse)
 	}
 	s.info.SpinLock = hasSpinLock(s.fd, &s.info)
-	return s.choose("")
+	return s.choose()
 }
 
 // hasSpinLock asks for a lookup under the value's lock. The kernel refuses that

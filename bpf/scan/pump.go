@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package scan
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// Why a run stopped before the end of the map.
+var (
+	ErrFull = errors.New("there are more rows than there is room for")
+	ErrLate = errors.New("it takes longer than a stay in the kernel may")
+	ErrOdd  = errors.New("the program found the map otherwise than described")
+)
+
+// Run is what one run did.
+type Run struct {
+	Rows      int
+	Discarded int           // elements that were given to another key while they were copied
+	Hold      time.Duration // stay in the kernel, by its own clock
+}
+
+// Count walks a map without copying anything and returns how many elements it
+// saw. With ErrLate it gave up after budget.
+func Count(t Target, budget time.Duration) (Run, error) {
+	p, err := open(&t, scanProgCountRows, 8, 8)
+	if err != nil {
+		return Run{}, err
+	}
+	defer p.Close()
+	p.control.BudgetNs = uint64(budget)
+	err = p.run()
+	return Run{Rows: int(p.control.Visited), Hold: p.hold()}, err
+}
+
+// Pump is a program that takes a whole map, or a range of an array, in one run.
+type Pump struct {
+	coll      *ebpf.Collection
+	call      runCall
+	control   *scanControl // shared with the program
+	mem       []byte       // what control lies in
+	rows      []byte       // shared with the program
+	rowSize   int
+	array     bool
+	discarded uint64
+}
+
+// OpenPump loads the program for a map, with room for so many rows. Rows of a
+// hash are a key and its values, each on 8 bytes; rows of an array are its
+// values alone.
+func OpenPump(t Target, room int) (*Pump, error) {
+	program, rowSize := scanProgPumpHash, t.KeyStride()+t.ValueStride()
+	switch t.Type {
+	case ebpf.PerCPUHash, ebpf.LRUCPUHash:
+		program = scanProgPumpPercpuHash
+	case ebpf.Array:
+		program, rowSize = scanProgPumpArray, t.ValueStride()
+	case ebpf.PerCPUArray:
+		program, rowSize = scanProgPumpPercpuArray, t.ValueStride()
+	}
+	p, err := open(&t, program, rowSize, room*rowSize)
+	if err != nil {
+		return nil, err
+	}
+	p.array = t.Array()
+	if p.rows, err = mapMemory(p.coll.Maps[mapRows]); err != nil {
+		return nil, errors.Join(fmt.Errorf("map the rows: %w", err), p.Close())
+	}
+	return p, nil
+}
+
+// open loads a program that is run, and maps its control words.
+func open(t *Target, program string, rowSize, rowsBytes int) (*Pump, error) {
+	coll, err := t.load(program, rowSize, rowsBytes)
+	if err != nil {
+		return nil, err
+	}
+	p := &Pump{coll: coll, rowSize: rowSize, call: newRunCall(coll.Programs[program].FD())}
+	if p.mem, err = mapMemory(coll.Maps[mapControl]); err != nil {
+		return nil, errors.Join(fmt.Errorf("map the control words: %w", err), p.Close())
+	}
+	p.control = controlIn(p.mem)
+	return p, nil
+}
+
+// mapMemory maps the pages of a map of ours.
+func mapMemory(m *ebpf.Map) ([]byte, error) {
+	page := os.Getpagesize()
+	size := (int(m.ValueSize()) + page - 1) &^ (page - 1)
+	// Populate: the first run should cost what every run costs.
+	return unix.Mmap(m.FD(), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_POPULATE)
+}
+
+// Walk takes the whole of a hash. After budget it stops and returns ErrLate;
+// when rows do not fit, ErrFull. What it took until then is no scan. The rows
+// are valid until the next run.
+func (p *Pump) Walk(budget time.Duration) ([]byte, Run, error) {
+	p.control.BudgetNs = uint64(budget)
+	return p.take()
+}
+
+// Range takes count elements of an array from the index first on.
+func (p *Pump) Range(first, count int) ([]byte, Run, error) {
+	p.control.First, p.control.Count = uint64(first), uint64(count)
+	return p.take()
+}
+
+func (p *Pump) take() ([]byte, Run, error) {
+	err := p.run()
+	bytes := int(p.control.Position)
+	if bytes > len(p.rows) {
+		return nil, Run{}, ErrOdd
+	}
+	return p.rows[:bytes], Run{Rows: bytes / p.rowSize, Discarded: int(p.control.Discarded), Hold: p.hold()}, err
+}
+
+func (p *Pump) run() error {
+	if errno := p.call.run(); errno != 0 {
+		return fmt.Errorf("BPF_PROG_TEST_RUN: %w", errno)
+	}
+	switch p.control.Stopped {
+	case 0:
+		return nil
+	case stoppedFull:
+		return ErrFull
+	case stoppedLate:
+		return ErrLate
+	}
+	return ErrOdd
+}
+
+// As in rows.h.
+const (
+	stoppedFull = 1
+	stoppedLate = 2
+)
+
+func (p *Pump) hold() time.Duration { return time.Duration(p.control.EndNs - p.control.BeginNs) }
+
+// ScratchBytes is the memory that the rows are left in.
+func (p *Pump) ScratchBytes() int { return len(p.rows) }
+
+// Close frees the program and its memory.
+func (p *Pump) Close() error {
+	var errs []error
+	if p.mem != nil {
+		errs = append(errs, unix.Munmap(p.mem))
+	}
+	if p.rows != nil {
+		errs = append(errs, unix.Munmap(p.rows))
+	}
+	p.mem, p.rows, p.control = nil, nil, nil
+	p.coll.Close()
+	return errors.Join(errs...)
+}
