@@ -154,17 +154,17 @@ func openMmap(s *Source) (engine, string, error) {
 }
 
 func openBatch(s *Source) (engine, string, error) {
-	e := newBatchEngine(s.fd, &s.info, newPace(s.options.MaxHold))
+	e := newBatchEngine(s.fd, &s.info, s.rawRows(), newPace(s.options.MaxHold))
 	if err := e.probe(); err != nil {
 		return nil, "", err
 	}
-	return e, "the map answers BPF_MAP_LOOKUP_BATCH", nil
+	return s.folded(e), "the map answers BPF_MAP_LOOKUP_BATCH", nil
 }
 
 func openWalk(s *Source) (engine, string, error) {
-	e := newWalkEngine(s.fd, &s.info, newPace(s.options.MaxHold))
+	e := newWalkEngine(s.fd, &s.info, s.rawRows(), newPace(s.options.MaxHold))
 	if err := e.probe(); err != nil {
 		return nil, "", err
 	}
-	return e, "the map has no batch lookups: one key at a time", nil
+	return s.folded(e), "the map has no batch lookups: one key at a time", nil
 }

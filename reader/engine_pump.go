@@ -53,7 +53,12 @@ func openPump(s *Source) (engine, string, error) {
 
 // size counts the rows and loads the program with room for them and some more.
 func (e *pumpEngine) size() error {
-	run, err := scan.Count(e.target, e.hold)
+	counter, err := scan.OpenCounter(e.target)
+	if err != nil {
+		return err
+	}
+	run, err := counter.Count(e.hold)
+	counter.Close()
 	if errors.Is(err, scan.ErrLate) {
 		return notNowf("walking %d rows alone took longer than the %v a read may stay in the kernel", run.Rows, e.hold)
 	}

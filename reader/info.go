@@ -45,6 +45,7 @@ const (
 type Options struct {
 	Name        string        // default: the pin's base name
 	Consistency Consistency   // default: Walked
+	PerCPU      PerCPU        // default: All; the other needs a per-CPU map
 	MaxHold     time.Duration // longest single stay in the kernel to aim for; default 2 ms
 	Scratch     int           // most bytes of memory a pump may keep; default 64 MiB
 	Engine      string        // use this engine or fail; for tests and measurements
@@ -61,9 +62,10 @@ type Info struct {
 	Flags        uint32
 	MaxEntries   int
 	KeySize      int
-	ValueSize    int // of one row: per-CPU, every possible CPU's value rounded up to 8
+	ValueSize    int // of one row: per-CPU, every possible CPU's value rounded up to 8; summed, 8 an integer
 	MapValueSize int // as the map was created
-	CPUs         int // possible CPUs; 0 if the map is not per-CPU
+	CPUs         int // that a row has values of: the possible ones; 0 if it has a single value
+	SummedCPUs   int // that are added up in each row; 0 if none are
 	SpinLock     bool
 	WordAtomic   bool // aligned 8-byte words are whole, larger values may be torn
 	Frozen       bool

@@ -103,6 +103,11 @@ func (s *Source) prepare() error {
 		return fmt.Errorf("%s: %w: a %s map: %s", s.info.Pin, ErrUnsupported, t.name, t.refuse)
 	}
 	s.info.SpinLock = hasSpinLock(s.fd, &s.info)
+	if s.options.PerCPU == Sum {
+		if err := s.sumUp(); err != nil {
+			return err
+		}
+	}
 	return s.choose()
 }
 

@@ -30,6 +30,15 @@ func (s *Source) target() (scan.Target, error) {
 	return t, nil
 }
 
+// rawRows is how the map's rows are laid out by the lookups of bpf(2): packed,
+// with every CPU's value.
+func (s *Source) rawRows() layout {
+	if s.sum == nil {
+		return s.info.rows()
+	}
+	return layout{key: s.info.KeySize, value: (s.info.MapValueSize + 7) &^ 7 * s.cpus}
+}
+
 // interleaved is rows as our programs write them: each key followed by its
 // values, both on 8 bytes.
 type interleaved struct{ key, stride int }

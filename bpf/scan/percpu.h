@@ -12,6 +12,13 @@
 
 #include "rows.h"
 
+/*
+ * Gives an address the right to be read: a load that faults there reads zero, as in the kernel's own
+ * copy, but without four calls for each CPU. Since 6.17 for memory of no type; the loader finds out.
+ */
+extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
+const volatile __u32 direct = 0;
+
 /* Programs that use it are not migrated while they run. */
 struct here {
 	__u64 value;            /* an address on its way to becoming a number */
@@ -62,11 +69,11 @@ static __always_inline void add_fields(__u64 *sum, const void *value)
 		if (size == 8)
 			v = *(volatile __u64 *)at;
 		else if (size == 4)
-			v = is_signed ? *(volatile __s32 *)at : *(volatile __u32 *)at;
+			v = is_signed ? (__u64)(__s64) * (volatile __s32 *)at : *(volatile __u32 *)at;
 		else if (size == 2)
-			v = is_signed ? *(volatile __s16 *)at : *(volatile __u16 *)at;
+			v = is_signed ? (__u64)(__s64) * (volatile __s16 *)at : *(volatile __u16 *)at;
 		else
-			v = is_signed ? *(volatile __s8 *)at : *(volatile __u8 *)at;
+			v = is_signed ? (__u64)(__s64) * (volatile __s8 *)at : *(volatile __u8 *)at;
 		sum[i] += v;
 	}
 }
@@ -95,6 +102,14 @@ static __always_inline int take_cpus(void *dst, void *value, struct here *h)
 	for (__u32 cpu = 0; cpu < n; cpu++) {
 		const void *there = (const void *)(address + h->distance[cpu]);
 
+		if (direct) {
+			there = bpf_rdonly_cast((void *)there, 0);
+			if (sums)
+				add_fields(dst, there);
+			else
+				copy_value(dst + cpu * stride, there);
+			continue;
+		}
 		if (!sums) {
 			if (bpf_probe_read_kernel(dst + cpu * stride, size, there))
 				return 1;

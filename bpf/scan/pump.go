@@ -26,18 +26,26 @@ type Run struct {
 	Hold      time.Duration // stay in the kernel, by its own clock
 }
 
-// Count walks a map without copying anything and returns how many elements it
-// saw. With ErrLate it gave up after budget.
-func Count(t Target, budget time.Duration) (Run, error) {
+// Counter is a program that walks a map and copies nothing: how many rows there
+// are, and what no pump can be faster than.
+type Counter struct{ pump *Pump }
+
+// OpenCounter loads the program for a hash.
+func OpenCounter(t Target) (Counter, error) {
 	p, err := open(&t, scanProgCountRows, 8, 8)
-	if err != nil {
-		return Run{}, err
-	}
-	defer p.Close()
-	p.control.BudgetNs = uint64(budget)
-	err = p.run()
-	return Run{Rows: int(p.control.Visited), Hold: p.hold()}, err
+	return Counter{p}, err
 }
+
+// Count walks the map. After budget it gives up and returns ErrLate with what
+// it saw until then.
+func (c Counter) Count(budget time.Duration) (Run, error) {
+	c.pump.control.BudgetNs = uint64(budget)
+	err := c.pump.run()
+	return Run{Rows: int(c.pump.control.Visited), Hold: c.pump.hold()}, err
+}
+
+// Close frees the program.
+func (c Counter) Close() error { return c.pump.Close() }
 
 // Pump is a program that takes a whole map, or a range of an array, in one run.
 type Pump struct {

@@ -58,6 +58,7 @@ const (
 	scanProgPumpPercpuHash  = "pump_percpu_hash"
 	scanVarControl          = "control"
 	scanVarCpus             = "cpus"
+	scanVarDirect           = "direct"
 	scanVarEntries          = "entries"
 	scanVarKeySize          = "key_size"
 	scanVarRowLimit         = "row_limit"
@@ -135,6 +136,7 @@ type scanMapSpecs struct {
 type scanVariableSpecs struct {
 	Control   *ebpf.VariableSpec `ebpf:"control"`
 	Cpus      *ebpf.VariableSpec `ebpf:"cpus"`
+	Direct    *ebpf.VariableSpec `ebpf:"direct"`
 	Entries   *ebpf.VariableSpec `ebpf:"entries"`
 	KeySize   *ebpf.VariableSpec `ebpf:"key_size"`
 	RowLimit  *ebpf.VariableSpec `ebpf:"row_limit"`
@@ -183,6 +185,7 @@ func (m *scanMaps) Close() error {
 type scanVariables struct {
 	Control   *ebpf.Variable `ebpf:"control"`
 	Cpus      *ebpf.Variable `ebpf:"cpus"`
+	Direct    *ebpf.Variable `ebpf:"direct"`
 	Entries   *ebpf.Variable `ebpf:"entries"`
 	KeySize   *ebpf.Variable `ebpf:"key_size"`
 	RowLimit  *ebpf.Variable `ebpf:"row_limit"`

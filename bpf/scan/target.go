@@ -158,6 +158,7 @@ func (t *Target) constants(spec *ebpf.CollectionSpec, rowSize, rowsBytes int) er
 		scanVarCpus: uint32(t.CPUs), scanVarEntries: uint32(t.MaxEntries),
 		// amd64 alone keeps loads in order.
 		scanVarWeakOrder: bit[uint32](runtime.GOARCH != "amd64"),
+		scanVarDirect:    uint32(1),
 		scanVarSums:      uint32(len(t.Sum)), scanVarSumFields: fields,
 	} {
 		errs = append(errs, spec.Variables[name].Set(value))
