@@ -58,12 +58,12 @@ func BenchmarkAgainst(b *testing.B) {
 		entries int
 		engines []string
 	}{
-		{ebpf.Hash, 1 << 16, []string{reader.EnginePump, reader.EngineIter}},
-		{ebpf.LRUHash, 1 << 16, []string{reader.EnginePump, reader.EngineIter}},
+		{ebpf.Hash, 1 << 16, []string{reader.EnginePump, reader.EngineSweep, reader.EngineIter}},
+		{ebpf.LRUHash, 1 << 16, []string{reader.EnginePump, reader.EngineSweep, reader.EngineIter}},
 		{ebpf.Array, 1 << 16, []string{reader.EnginePump, reader.EngineIter}},
-		{ebpf.PerCPUHash, 1 << 16, []string{reader.EnginePump, reader.EngineIter}},
+		{ebpf.PerCPUHash, 1 << 16, []string{reader.EnginePump, reader.EngineSweep, reader.EngineIter}},
 		{ebpf.PerCPUArray, 1 << 16, []string{reader.EnginePump, reader.EngineIter}},
-		{ebpf.Hash, 1_000_000, []string{reader.EnginePump, reader.EngineIter}},
+		{ebpf.Hash, 1_000_000, []string{reader.EnginePump, reader.EngineSweep, reader.EngineIter}},
 		{ebpf.Array, 1_000_000, []string{reader.EnginePump, reader.EngineIter}},
 	} {
 		b.Run(fmt.Sprintf("%s/%d", bc.typ, bc.entries), func(b *testing.B) {

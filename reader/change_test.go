@@ -28,6 +28,7 @@ func eachEngine(t *testing.T, f func(t *testing.T, m *ebpf.Map, pin string, o re
 		{reader.EngineMmap, ebpf.MapSpec{Type: ebpf.Array, Flags: mmapable, KeySize: 4, ValueSize: 8, MaxEntries: 500}},
 		{reader.EnginePump, ebpf.MapSpec{Type: ebpf.Hash, KeySize: 4, ValueSize: 8, MaxEntries: 500}},
 		{reader.EnginePump, ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 500}},
+		{reader.EngineSweep, ebpf.MapSpec{Type: ebpf.Hash, KeySize: 4, ValueSize: 8, MaxEntries: 500}},
 		{reader.EngineIter, ebpf.MapSpec{Type: ebpf.Hash, KeySize: 4, ValueSize: 8, MaxEntries: 500}},
 		{reader.EngineIter, ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 500}},
 		{reader.EngineBatch, ebpf.MapSpec{Type: ebpf.Hash, KeySize: 4, ValueSize: 8, MaxEntries: 500}},

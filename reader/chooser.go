@@ -19,6 +19,7 @@ var candidates = [...]struct {
 }{
 	{EngineMmap, openMmap},
 	{EnginePump, openPump},
+	{EngineSweep, openSweep},
 	{EngineIter, openIter},
 	{EngineBatch, openBatch},
 	{EngineWalk, openWalk},

@@ -11,27 +11,9 @@ import (
 	"github.com/ringside-bpf/ringside/bpf/scan"
 )
 
-const (
-	// rangeBytes is how much of an array one run takes: small enough to be in
-	// the cache still when it is copied on, large enough to hide the call.
-	rangeBytes = 128 << 10
-	// maxLate is how many runs in a row may overstay before the engine is given
-	// up: a processor that was taken away in between looks like a slow walk.
-	maxLate = 3
-	// defaultScratch bounds the memory of one pump.
-	defaultScratch = 64 << 20
-)
-
-// pumpEngine lets a program of ours walk the map and copies what it left.
-type pumpEngine struct {
-	pump   *scan.Pump
-	target scan.Target
-	rows   interleaved
-	pace   pace // of the copy
-	hold   time.Duration
-	limit  int // bytes of scratch
-	late   int // runs in a row
-}
+// rangeBytes is what one run takes: small enough to be in the cache still when
+// it is copied on, large enough to hide the call.
+const rangeBytes = 128 << 10
 
 func openPump(s *Source) (engine, string, error) {
 	t, err := s.target()
@@ -41,80 +23,62 @@ func openPump(s *Source) (engine, string, error) {
 	if t.Array() {
 		return openRanges(s, t)
 	}
-	e := &pumpEngine{
-		target: t, rows: interleavedRows(&t), pace: newPace(s.options.MaxHold),
-		hold: s.options.MaxHold, limit: s.options.Scratch,
-	}
-	if err := e.size(); err != nil {
+	return openBuckets(s, t)
+}
+
+// bucketEngine lets a program of ours follow the lists of a hash, some buckets
+// a run.
+type bucketEngine struct {
+	pump *scan.Pump
+	rows interleaved
+	pace pace // of the copy
+	hold time.Duration
+}
+
+func openBuckets(s *Source, t scan.Target) (engine, string, error) {
+	rows := interleavedRows(&t)
+	pump, err := scan.OpenPump(t, max(rangeBytes/rows.stride, minRoom))
+	if err != nil {
 		return nil, "", err
 	}
-	return e, fmt.Sprintf("a program walks the map in one go, within %v", e.hold), nil
+	e := &bucketEngine{
+		pump: pump, rows: rows, pace: newPace(s.options.MaxHold),
+		hold: s.options.MaxHold - s.options.MaxHold/8, // it looks at the clock now and then
+	}
+	if _, _, _, err := pump.Buckets(0, e.hold); err != nil && !errors.Is(err, scan.ErrLate) {
+		return nil, "", errors.Join(err, e.close())
+	}
+	return e, "a program follows the lists of the hash, some buckets at a time", nil
 }
 
-// size counts the rows and loads the program with room for them and some more.
-func (e *pumpEngine) size() error {
-	counter, err := scan.OpenCounter(e.target)
-	if err != nil {
-		return err
-	}
-	run, err := counter.Count(e.hold)
-	counter.Close()
-	if errors.Is(err, scan.ErrLate) {
-		return notNowf("walking %d rows alone took longer than the %v a read may stay in the kernel", run.Rows, e.hold)
-	}
-	if err != nil {
-		return err
-	}
-	// Rows may be met twice, so there can be more than the map holds.
-	room := min(run.Rows+run.Rows/4+1024, e.target.MaxEntries+e.target.MaxEntries/16+64)
-	if room = min(room, e.limit/e.rows.stride); room < run.Rows+run.Rows/16 || room == 0 {
-		return notNowf("%d rows of %d bytes do not fit into %d bytes of scratch", run.Rows, e.rows.stride, e.limit)
-	}
-	pump, err := scan.OpenPump(e.target, room)
-	if err != nil {
-		return err
-	}
-	if e.pump != nil {
-		e.pump.Close()
-	}
-	e.pump = pump
-	return nil
-}
+// minRoom is how many rows there is room for at least. Chance puts more than 32
+// into one bucket about never; if it happens, another engine takes over.
+const minRoom = 64
 
-func (e *pumpEngine) close() error { return e.pump.Close() }
+func (e *bucketEngine) close() error { return e.pump.Close() }
 
-func (e *pumpEngine) scan(ctx context.Context, dst Destination, p *pass) error {
-	for grown := false; ; {
-		rows, run, err := e.pump.Walk(e.hold)
-		p.stats.ScratchBytes = e.pump.ScratchBytes()
+func (e *bucketEngine) scan(ctx context.Context, dst Destination, p *pass) error {
+	p.stats.ScratchBytes = e.pump.ScratchBytes()
+	for first, late := 0, 0; !p.ended; {
+		rows, next, run, err := e.pump.Buckets(first, e.hold)
 		p.held(int64(run.Hold))
-		if err == nil {
-			e.late = 0
-			p.stats.Discarded += run.Discarded
-			return e.rows.unload(ctx, dst, p, &e.pace, rows)
+		if errors.Is(err, scan.ErrLate) && late+1 < maxLate {
+			late++
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			continue
 		}
-		if err := e.again(ctx, run, err, &grown); err != nil {
+		if err != nil {
+			return fmt.Errorf("%w: bucket %d: %w", errEngine, first, err)
+		}
+		p.stats.Discarded += run.Discarded
+		if err := e.rows.unload(ctx, dst, p, &e.pace, rows, next < 0); err != nil {
 			return err
 		}
+		first, late = next, 0
 	}
-}
-
-// again makes ready for another run after one that failed, or says why there is
-// no point in one.
-func (e *pumpEngine) again(ctx context.Context, run scan.Run, cause error, grown *bool) error {
-	switch {
-	case errors.Is(cause, scan.ErrFull) && !*grown:
-		*grown = true
-		if err := e.size(); err != nil {
-			return fmt.Errorf("%w: %w", errEngine, err)
-		}
-		return nil
-	case errors.Is(cause, scan.ErrLate) && e.late+1 < maxLate:
-		e.late++
-		return ctx.Err()
-	}
-	e.late = 0
-	return fmt.Errorf("%w: %w (%d rows in %v)", errEngine, cause, run.Rows, run.Hold)
+	return nil
 }
 
 // rangeEngine lets a program of ours copy an array range by range. Its keys

@@ -27,6 +27,7 @@ const (
 const (
 	EngineMmap  = "mmap"
 	EnginePump  = "pump"
+	EngineSweep = "sweep"
 	EngineIter  = "iter"
 	EngineBatch = "batch"
 	EngineWalk  = "walk"

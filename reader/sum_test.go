@@ -70,8 +70,8 @@ func TestSumOverCPUs(t *testing.T) {
 			}
 			want[string(bytesOf(uint32(key), 4))] = countersJSON(key, cpus)
 		}
-		for _, engine := range []string{reader.EnginePump, reader.EngineIter, reader.EngineBatch, reader.EngineWalk} {
-			if typ == ebpf.LRUCPUHash && engine == reader.EngineIter {
+		for _, engine := range []string{reader.EnginePump, reader.EngineSweep, reader.EngineIter, reader.EngineBatch, reader.EngineWalk} {
+			if typ == ebpf.LRUCPUHash && engine == reader.EngineIter || typ == ebpf.PerCPUArray && engine == reader.EngineSweep {
 				continue
 			}
 			t.Run(typ.String()+"/"+engine, func(t *testing.T) {

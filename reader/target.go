@@ -60,10 +60,11 @@ func (l interleaved) commit(p *pass, dst Destination, buf []byte, n int, last bo
 	p.publish(dst, n, Column{0, l.stride}, Column{l.key, l.stride}, length, last)
 }
 
-// unload copies rows into as many frames as they need and ends the scan.
-func (l interleaved) unload(ctx context.Context, dst Destination, p *pass, pc *pace, rows []byte) error {
+// unload copies rows into as many frames as they need. If they are the last, it
+// ends the scan.
+func (l interleaved) unload(ctx context.Context, dst Destination, p *pass, pc *pace, rows []byte, last bool) error {
 	limit := l.fit(dst.Largest())
-	for !p.ended {
+	for len(rows) > 0 || last && !p.ended {
 		want := min(pc.rows(limit), len(rows)/l.stride)
 		buf, err := dst.Claim(ctx, l.bytes(1), l.bytes(want))
 		if err != nil {
@@ -74,7 +75,7 @@ func (l interleaved) unload(ctx context.Context, dst Destination, p *pass, pc *p
 		copy(buf, rows[:n*l.stride])
 		pc.note(n, p.clock.now()-start)
 		rows = rows[n*l.stride:]
-		l.commit(p, dst, buf, n, len(rows) == 0)
+		l.commit(p, dst, buf, n, last && len(rows) == 0)
 	}
 	return nil
 }

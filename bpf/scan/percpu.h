@@ -12,16 +12,10 @@
 
 #include "rows.h"
 
-/*
- * Gives an address the right to be read: a load that faults there reads zero, as in the kernel's own
- * copy, but without four calls for each CPU. Since 6.17 for memory of no type; the loader finds out.
- */
-extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
-const volatile __u32 direct = 0;
-
 /* Programs that use it are not migrated while they run. */
 struct here {
 	__u64 value;            /* an address on its way to becoming a number */
+	__u64 mine;  /* from the kernel's name of a per-CPU place to this CPU's part of it */
 	__u64 measured;
 	__u64 words[SUMS_MAX];  /* one CPU's value, to be added up */
 	__u64 distance[1];      /* from here to each CPU; the loader makes room for all */
@@ -33,6 +27,22 @@ struct {
 	__type(key, __u32);
 	__type(value, struct here);
 } here SEC(".maps");
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct bpf_array {
+	void *pptrs[0];
+};
+
+#pragma clang attribute pop
+
+/* The address behind a pointer as a number, which can be calculated with. */
+static __always_inline __u64 number(struct here *h, const void *pointer)
+{
+	h->value = (__u64)pointer;
+	asm volatile("" ::: "memory");
+	return h->value;
+}
 
 /* This CPU's corner, with the distances measured; NULL if the kernel plays no part in it. */
 static __always_inline struct here *measure(void)
@@ -50,6 +60,8 @@ static __always_inline struct here *measure(void)
 			return 0;
 		h->distance[cpu] = there - (void *)h;
 	}
+	if (direct)
+		h->mine = number(h, h) - WORD(cast(&here) + bpf_core_field_offset(struct bpf_array, pptrs), 0);
 	h->measured = 1;
 	return h;
 }
@@ -87,15 +99,11 @@ static __always_inline void clear_fields(__u64 *sum)
 		WORD(sum, i) = 0;
 }
 
-/* Takes all CPUs' values, or their sums. `value` is this CPU's. */
-static __always_inline int take_cpus(void *dst, void *value, struct here *h)
+/* Takes all CPUs' values, or their sums, given the address of this CPU's. */
+static __always_inline int take_cpus(void *dst, __u64 address, struct here *h)
 {
 	__u32 size = value_size, stride = round_up8(size), n = cpus;
-	__u64 address;
 
-	h->value = (__u64)value;
-	asm volatile("" ::: "memory");
-	address = h->value; /* now a number, and can be calculated with */
 	if (sums)
 		clear_fields(dst);
 #pragma clang loop unroll(disable)

@@ -23,6 +23,7 @@ var (
 type Run struct {
 	Rows      int
 	Discarded int           // elements that were given to another key while they were copied
+	Astray    int           // lists begun again, because the walk had been led to another
 	Hold      time.Duration // stay in the kernel, by its own clock
 }
 
@@ -47,36 +48,47 @@ func (c Counter) Count(budget time.Duration) (Run, error) {
 // Close frees the program.
 func (c Counter) Close() error { return c.pump.Close() }
 
-// Pump is a program that takes a whole map, or a range of an array, in one run.
+// Pump is a program that takes rows out of a map, one run at a time: a range of
+// an array, a range of a hash's buckets, or the whole of a hash.
 type Pump struct {
-	coll      *ebpf.Collection
-	call      runCall
-	control   *scanControl // shared with the program
-	mem       []byte       // what control lies in
-	rows      []byte       // shared with the program
-	rowSize   int
-	array     bool
-	discarded uint64
+	coll    *ebpf.Collection
+	call    runCall
+	control *scanControl // shared with the program
+	mem     []byte       // what control lies in
+	rows    []byte       // shared with the program
+	rowSize int
 }
 
-// OpenPump loads the program for a map, with room for so many rows. Rows of a
-// hash are a key and its values, each on 8 bytes; rows of an array are its
-// values alone.
+// OpenPump loads the program that takes ranges, with room for so many rows a
+// run. Rows of a hash are a key and its values, each on 8 bytes; rows of an array
+// are its values alone. For a hash it needs a kernel that lets programs follow
+// its lists (6.17), and knows the structures: where it does not, see OpenSweep.
 func OpenPump(t Target, room int) (*Pump, error) {
-	program, rowSize := scanProgPumpHash, t.KeyStride()+t.ValueStride()
-	switch t.Type {
-	case ebpf.PerCPUHash, ebpf.LRUCPUHash:
-		program = scanProgPumpPercpuHash
-	case ebpf.Array:
-		program, rowSize = scanProgPumpArray, t.ValueStride()
-	case ebpf.PerCPUArray:
-		program, rowSize = scanProgPumpPercpuArray, t.ValueStride()
+	switch {
+	case !t.Array():
+		return openRows(&t, scanProgPumpBuckets, t.KeyStride()+t.ValueStride(), room)
+	case t.CPUs > 0:
+		return openRows(&t, scanProgPumpPercpuArray, t.ValueStride(), room)
 	}
-	p, err := open(&t, program, rowSize, room*rowSize)
+	return openRows(&t, scanProgPumpArray, t.ValueStride(), room)
+}
+
+// OpenSweep loads the program that takes the whole of a hash in one run.
+func OpenSweep(t Target, room int) (*Pump, error) {
+	switch {
+	case t.Array():
+		return nil, fmt.Errorf("%w: an array is taken in ranges", ErrShape)
+	case t.CPUs > 0:
+		return openRows(&t, scanProgSweepPercpuHash, t.KeyStride()+t.ValueStride(), room)
+	}
+	return openRows(&t, scanProgSweepHash, t.KeyStride()+t.ValueStride(), room)
+}
+
+func openRows(t *Target, program string, rowSize, room int) (*Pump, error) {
+	p, err := open(t, program, rowSize, room*rowSize)
 	if err != nil {
 		return nil, err
 	}
-	p.array = t.Array()
 	if p.rows, err = mapMemory(p.coll.Maps[mapRows]); err != nil {
 		return nil, errors.Join(fmt.Errorf("map the rows: %w", err), p.Close())
 	}
@@ -105,10 +117,10 @@ func mapMemory(m *ebpf.Map) ([]byte, error) {
 	return unix.Mmap(m.FD(), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_POPULATE)
 }
 
-// Walk takes the whole of a hash. After budget it stops and returns ErrLate;
+// Sweep takes the whole of a hash. After budget it stops and returns ErrLate;
 // when rows do not fit, ErrFull. What it took until then is no scan. The rows
-// are valid until the next run.
-func (p *Pump) Walk(budget time.Duration) ([]byte, Run, error) {
+// are valid until the next run, here and below.
+func (p *Pump) Sweep(budget time.Duration) ([]byte, Run, error) {
 	p.control.BudgetNs = uint64(budget)
 	return p.take()
 }
@@ -119,13 +131,29 @@ func (p *Pump) Range(first, count int) ([]byte, Run, error) {
 	return p.take()
 }
 
+// Buckets takes whole buckets of a hash from the one called first on, until there
+// is no room for another or the budget is spent. It returns which is next, and
+// -1 if that was the last. ErrFull and ErrLate mean that not even one was taken.
+func (p *Pump) Buckets(first int, budget time.Duration) (rows []byte, next int, run Run, err error) {
+	p.control.First, p.control.BudgetNs = uint64(first), uint64(budget)
+	rows, run, err = p.take()
+	next = int(p.control.Bucket)
+	if next == int(p.control.Buckets) {
+		return rows, -1, run, nil
+	}
+	if next > first && (errors.Is(err, ErrFull) || errors.Is(err, ErrLate)) {
+		err = nil
+	}
+	return rows, next, run, err
+}
+
 func (p *Pump) take() ([]byte, Run, error) {
 	err := p.run()
 	bytes := int(p.control.Position)
 	if bytes > len(p.rows) {
 		return nil, Run{}, ErrOdd
 	}
-	return p.rows[:bytes], Run{Rows: bytes / p.rowSize, Discarded: int(p.control.Discarded), Hold: p.hold()}, err
+	return p.rows[:bytes], Run{Rows: bytes / p.rowSize, Discarded: int(p.control.Discarded), Astray: int(p.control.Astray), Hold: p.hold()}, err
 }
 
 func (p *Pump) run() error {

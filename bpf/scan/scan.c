@@ -7,7 +7,7 @@
  * The position is in memory, where the verifier does not follow it: for all it knows, each element is
  * the first. Nothing here writes to the map, nor looks anything up in a way that an LRU would notice.
  */
-#include "percpu.h"
+#include "buckets.h"
 
 char __license[] SEC("license") = "Dual BSD/GPL";
 
@@ -30,6 +30,7 @@ static __always_inline void begin(void)
 	control.visited = 0;
 	control.discarded = 0;
 	control.stopped = 0;
+	control.astray = 0;
 	control.begin_ns = bpf_ktime_get_ns();
 }
 
@@ -76,7 +77,7 @@ int count_rows(void *ctx)
 	return 0;
 }
 
-static long pump_one(struct bpf_map *map, const void *key, void *value, void *ctx)
+static long sweep_one(struct bpf_map *map, const void *key, void *value, void *ctx)
 {
 	__u64 at = control.position;
 	void *row = room(at);
@@ -95,10 +96,10 @@ static long pump_one(struct bpf_map *map, const void *key, void *value, void *ct
 }
 
 SEC("syscall")
-int pump_hash(void *ctx)
+int sweep_hash(void *ctx)
 {
 	begin();
-	bpf_for_each_map_elem(&target, pump_one, 0, 0);
+	bpf_for_each_map_elem(&target, sweep_one, 0, 0);
 	control.end_ns = bpf_ktime_get_ns();
 	return 0;
 }
@@ -107,7 +108,7 @@ struct percpu_walk {
 	struct here *here;
 };
 
-static long pump_percpu_one(struct bpf_map *map, const void *key, void *value, struct percpu_walk *walk)
+static long sweep_percpu_one(struct bpf_map *map, const void *key, void *value, struct percpu_walk *walk)
 {
 	__u64 at = control.position;
 	void *row = room(at);
@@ -116,7 +117,7 @@ static long pump_percpu_one(struct bpf_map *map, const void *key, void *value, s
 		return 1;
 	copy_key(row, key);
 	fence();
-	if (take_cpus(row + round_up8(key_size), value, walk->here)) {
+	if (take_cpus(row + round_up8(key_size), number(walk->here, value), walk->here)) {
 		control.stopped = STOPPED_ODD;
 		return 1;
 	}
@@ -129,16 +130,87 @@ static long pump_percpu_one(struct bpf_map *map, const void *key, void *value, s
 }
 
 SEC("syscall")
-int pump_percpu_hash(void *ctx)
+int sweep_percpu_hash(void *ctx)
 {
 	struct percpu_walk walk;
 
 	begin();
 	walk.here = measure();
 	if (walk.here)
-		bpf_for_each_map_elem(&target, pump_percpu_one, &walk, 0);
+		bpf_for_each_map_elem(&target, sweep_percpu_one, &walk, 0);
 	else
 		control.stopped = STOPPED_ODD;
+	control.end_ns = bpf_ktime_get_ns();
+	return 0;
+}
+
+/* Takes the element at a place in a bucket. 0: go on. */
+static __always_inline int pump_element(struct bucket_walk *walk, __u64 node)
+{
+	__u32 key_stride = round_up8(key_size);
+	const void *key = cast(node) + KEY_OFFSET;
+	__u64 at = control.position;
+	void *row = room(at);
+
+	if (!row)
+		return 1;
+	copy_key(row, key);
+	fence();
+	if (!cpus)
+		copy_value(row + key_stride, key + key_stride);
+	else if (!walk->here || take_cpus(row + key_stride, WORD(key, key_stride / 8) + walk->here->mine, walk->here)) {
+		control.stopped = STOPPED_ODD;
+		return 1;
+	}
+	fence();
+	if (key_changed(row, key))
+		control.discarded++;
+	else
+		control.position = at + row_size;
+	control.visited++;
+	return 0;
+}
+
+static long pump_steps(__u32 i, struct bucket_walk *walk)
+{
+	__u64 node = walk->node;
+
+#pragma clang loop unroll(disable)
+	for (__u32 step = 0; step < STEPS; step++) {
+		if (!(node & 1)) {
+			if (pump_element(walk, node))
+				return 1;
+			node = WORD(cast(node), 0);
+			continue;
+		}
+		if (end_of_list(walk, node))
+			return 1;
+		node = first_of(walk, control.bucket);
+	}
+	walk->node = node;
+	if (bpf_ktime_get_ns() - control.begin_ns < control.budget_ns)
+		return 0;
+	control.stopped = STOPPED_LATE;
+	return 1;
+}
+
+SEC("syscall")
+int pump_buckets(void *ctx)
+{
+	struct bucket_walk walk = {};
+
+	begin();
+	control.bucket = control.first;
+	control.mark = 0;
+	walk.buckets = WORD(cast(&target) + BUCKETS_OFFSET, 0);
+	walk.n_buckets = *(volatile __u32 *)(cast(&target) + N_BUCKETS_OFFSET);
+	control.buckets = walk.n_buckets;
+	if (cpus)
+		walk.here = measure();
+	walk.node = first_of(&walk, control.first);
+	bpf_loop(MAX_STEPS / STEPS, pump_steps, &walk, 0);
+	/* The bucket that was not taken to its end is left for the next run. */
+	control.position = control.mark;
 	control.end_ns = bpf_ktime_get_ns();
 	return 0;
 }
@@ -181,7 +253,7 @@ static long pump_percpu_index(__u32 i, struct percpu_walk *walk)
 	if (!row)
 		return 1;
 	value = bpf_map_lookup_elem(&target, &index);
-	if (!value || take_cpus(row, value, walk->here)) {
+	if (!value || take_cpus(row, number(walk->here, value), walk->here)) {
 		control.stopped = STOPPED_ODD;
 		return 1;
 	}
@@ -262,7 +334,7 @@ int iter_percpu_hash(struct bpf_iter__bpf_map_elem *ctx)
 	copy_key(row, key);
 	value = bpf_map_lookup_elem(&target, row);
 	h = value ? measure() : 0;
-	if (!h || take_cpus(row + round_up8(key_size), value, h))
+	if (!h || take_cpus(row + round_up8(key_size), number(h, value), h))
 		goto discard;
 	fence();
 	if (bpf_map_lookup_elem(&target, row) == value)

@@ -23,6 +23,10 @@ type scanControl struct {
 	Position  uint64
 	Visited   uint64
 	Discarded uint64
+	Bucket    uint64
+	Mark      uint64
+	Buckets   uint64
+	Astray    uint64
 	Stopped   uint32
 	Fence     uint32
 }
@@ -30,6 +34,7 @@ type scanControl struct {
 type scanHere struct {
 	_        structs.HostLayout
 	Value    uint64
+	Mine     uint64
 	Measured uint64
 	Words    [64]uint64
 	Distance [1]uint64
@@ -53,9 +58,10 @@ const (
 	scanProgIterPercpuHash  = "iter_percpu_hash"
 	scanProgIterRows        = "iter_rows"
 	scanProgPumpArray       = "pump_array"
-	scanProgPumpHash        = "pump_hash"
+	scanProgPumpBuckets     = "pump_buckets"
 	scanProgPumpPercpuArray = "pump_percpu_array"
-	scanProgPumpPercpuHash  = "pump_percpu_hash"
+	scanProgSweepHash       = "sweep_hash"
+	scanProgSweepPercpuHash = "sweep_percpu_hash"
 	scanVarControl          = "control"
 	scanVarCpus             = "cpus"
 	scanVarDirect           = "direct"
@@ -117,9 +123,10 @@ type scanProgramSpecs struct {
 	IterPercpuHash  *ebpf.ProgramSpec `ebpf:"iter_percpu_hash"`
 	IterRows        *ebpf.ProgramSpec `ebpf:"iter_rows"`
 	PumpArray       *ebpf.ProgramSpec `ebpf:"pump_array"`
-	PumpHash        *ebpf.ProgramSpec `ebpf:"pump_hash"`
+	PumpBuckets     *ebpf.ProgramSpec `ebpf:"pump_buckets"`
 	PumpPercpuArray *ebpf.ProgramSpec `ebpf:"pump_percpu_array"`
-	PumpPercpuHash  *ebpf.ProgramSpec `ebpf:"pump_percpu_hash"`
+	SweepHash       *ebpf.ProgramSpec `ebpf:"sweep_hash"`
+	SweepPercpuHash *ebpf.ProgramSpec `ebpf:"sweep_percpu_hash"`
 }
 
 // scanMapSpecs contains maps before they are loaded into the kernel.
@@ -206,9 +213,10 @@ type scanPrograms struct {
 	IterPercpuHash  *ebpf.Program `ebpf:"iter_percpu_hash"`
 	IterRows        *ebpf.Program `ebpf:"iter_rows"`
 	PumpArray       *ebpf.Program `ebpf:"pump_array"`
-	PumpHash        *ebpf.Program `ebpf:"pump_hash"`
+	PumpBuckets     *ebpf.Program `ebpf:"pump_buckets"`
 	PumpPercpuArray *ebpf.Program `ebpf:"pump_percpu_array"`
-	PumpPercpuHash  *ebpf.Program `ebpf:"pump_percpu_hash"`
+	SweepHash       *ebpf.Program `ebpf:"sweep_hash"`
+	SweepPercpuHash *ebpf.Program `ebpf:"sweep_percpu_hash"`
 }
 
 func (p *scanPrograms) Close() error {
@@ -218,9 +226,10 @@ func (p *scanPrograms) Close() error {
 		p.IterPercpuHash,
 		p.IterRows,
 		p.PumpArray,
-		p.PumpHash,
+		p.PumpBuckets,
 		p.PumpPercpuArray,
-		p.PumpPercpuHash,
+		p.SweepHash,
+		p.SweepPercpuHash,
 	)
 }
 

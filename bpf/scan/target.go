@@ -83,11 +83,21 @@ func (t *Target) check() error {
 }
 
 // load loads one program, specialised for the map, with rowsBytes of room for
-// rows of rowSize.
+// rows of rowSize. The programs that reach for other CPUs' values do it the fast
+// way if the kernel knows it: that is found out by trying.
 func (t *Target) load(program string, rowSize, rowsBytes int) (*ebpf.Collection, error) {
 	if err := t.check(); err != nil {
 		return nil, err
 	}
+	direct := t.CPUs > 0 || program == scanProgPumpBuckets
+	coll, err := t.loadOnce(program, rowSize, rowsBytes, direct)
+	if err != nil && direct && program != scanProgPumpBuckets {
+		return t.loadOnce(program, rowSize, rowsBytes, false)
+	}
+	return coll, err
+}
+
+func (t *Target) loadOnce(program string, rowSize, rowsBytes int, direct bool) (*ebpf.Collection, error) {
 	spec, err := loadScan()
 	if err != nil {
 		return nil, err
@@ -98,7 +108,7 @@ func (t *Target) load(program string, rowSize, rowsBytes int) (*ebpf.Collection,
 		}
 	}
 	t.reshape(spec, rowsBytes)
-	if err := t.constants(spec, rowSize, rowsBytes); err != nil {
+	if err := t.constants(spec, rowSize, rowsBytes, direct); err != nil {
 		return nil, err
 	}
 	target, err := t.open()
@@ -141,12 +151,9 @@ func (t *Target) reshape(spec *ebpf.CollectionSpec, rowsBytes int) {
 	here := spec.Maps[scanMapHere]
 	here.ValueSize += uint32(8 * max(0, t.CPUs-1))
 	here.Key, here.Value = nil, nil
-	if t.CPUs == 0 {
-		delete(spec.Maps, scanMapHere)
-	}
 }
 
-func (t *Target) constants(spec *ebpf.CollectionSpec, rowSize, rowsBytes int) error {
+func (t *Target) constants(spec *ebpf.CollectionSpec, rowSize, rowsBytes int, direct bool) error {
 	var fields [MaxSums]scanSumField
 	for i, f := range t.Sum {
 		fields[i] = scanSumField{Offset: uint16(f.Offset), Size: uint8(f.Size), IsSigned: bit[uint8](f.Signed)}
@@ -158,7 +165,7 @@ func (t *Target) constants(spec *ebpf.CollectionSpec, rowSize, rowsBytes int) er
 		scanVarCpus: uint32(t.CPUs), scanVarEntries: uint32(t.MaxEntries),
 		// amd64 alone keeps loads in order.
 		scanVarWeakOrder: bit[uint32](runtime.GOARCH != "amd64"),
-		scanVarDirect:    uint32(1),
+		scanVarDirect:    bit[uint32](direct),
 		scanVarSums:      uint32(len(t.Sum)), scanVarSumFields: fields,
 	} {
 		errs = append(errs, spec.Variables[name].Set(value))
