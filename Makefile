@@ -108,7 +108,7 @@ bench-report: bin/ringside-bench ## the experiments, whole, into docs/benchmarks
 # Made by a build that still has the library's documentation code.
 docs: check-go ## manual page and completions into bin/share
 	@mkdir -p bin/share
-	$(GO) run ./cmd/ringside manual > bin/share/ringside.1
+	$(GO) run -ldflags '-X main.version=$(VERSION)' ./cmd/ringside manual > bin/share/ringside.1
 	for shell in bash zsh fish; do $(GO) run ./cmd/ringside completion $$shell > bin/share/ringside.$$shell; done
 
 install: build docs ## into DESTDIR/PREFIX (/usr/local)

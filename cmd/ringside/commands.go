@@ -7,8 +7,10 @@ import "github.com/urfave/cli/v2"
 // commands lists the verbs in the order in which a new user meets them. Each
 // comes from the file of its name.
 func commands() []*cli.Command {
-	return []*cli.Command{
+	verbs := []*cli.Command{
 		mapsCommand(),
+		completionCommand(),
 		versionCommand(),
 	}
+	return append(verbs, documentation()...)
 }
