@@ -9,7 +9,11 @@ import "github.com/urfave/cli/v2"
 func commands() []*cli.Command {
 	verbs := []*cli.Command{
 		mapsCommand(),
+		serveCommand(),
+		statusCommand(),
+		tailCommand(),
 		completionCommand(),
+		validateCommand(),
 		versionCommand(),
 	}
 	return append(verbs, documentation()...)
