@@ -47,7 +47,11 @@ func TestMapFrozenWhileRead(t *testing.T) {
 			t.Fatalf("the reader keeps the owner from freezing: %v", err)
 		}
 		same(t, scan(t, s, dst), want)
-		same(t, scan(t, open(t, pin, o), dst), want) // opened when it was frozen already
+		again := open(t, pin, o) // opened when it was frozen already
+		same(t, scan(t, again, dst), want)
+		if s.Info().Frozen || !again.Info().Frozen {
+			t.Errorf("frozen: %v before, %v after", s.Info().Frozen, again.Info().Frozen)
+		}
 	})
 }
 

@@ -66,7 +66,7 @@ func openMmap(s *Source) (engine, string, error) {
 	}
 	defer unix.Close(fd)
 	if raw, errno := objInfo(fd); errno != 0 || raw.ID != s.info.MapID {
-		return nil, "", errors.New("the pin was replaced meanwhile")
+		return nil, "", ErrReplaced
 	}
 	e, err := newMmapEngine(fd, &s.info, newPace(s.options.MaxHold))
 	return e, "the array is mmapable: its pages are read without a system call", err

@@ -76,8 +76,7 @@ func (s *Source) learn(pin string) error {
 		Name: s.options.Name, Pin: pin, PinState: Pinned,
 		MapID: raw.ID, MapName: raw.name(),
 		Type: ebpf.MapType(raw.Type), TypeName: t.name, Flags: raw.Flags, MaxEntries: int(raw.MaxEntries),
-		KeySize: int(raw.KeySize), ValueSize: int(raw.ValueSize), MapValueSize: int(raw.ValueSize),
-		Consistency: s.options.Consistency, WordAtomic: t.refuse == "",
+		KeySize: int(raw.KeySize), ValueSize: int(raw.ValueSize), MapValueSize: int(raw.ValueSize), Frozen: fdFrozen(s.fd),
 	}
 	if t.perCPU {
 		cpus, err := ebpf.PossibleCPU()
@@ -100,6 +99,7 @@ func (s *Source) prepare() error {
 		return fmt.Errorf("%s: %w: a %s map: %s", s.info.Pin, ErrUnsupported, t.name, t.refuse)
 	}
 	s.info.SpinLock = hasSpinLock(s.fd, &s.info)
+	s.info.WordAtomic = !s.info.SpinLock
 	return s.choose("")
 }
 

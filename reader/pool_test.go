@@ -205,7 +205,7 @@ func TestPoolStopDrainsThenInterrupts(t *testing.T) {
 			t.Errorf("drain: %v, %d scans", err, d.scans.Load())
 		}
 
-		p = reader.NewPool(reader.PoolOptions{})
+		p = reader.NewPool(reader.PoolOptions{Idle: true})
 		_, stuck := add(t, p, time.Hour, 0)
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
@@ -216,6 +216,7 @@ func TestPoolStopDrainsThenInterrupts(t *testing.T) {
 			time.Sleep(time.Millisecond)
 			return context.Canceled
 		}
+		p.SetActive(true)
 		<-waiting
 		if err := p.Stop(ctx); !errors.Is(err, context.DeadlineExceeded) || stuck.scans.Load() != 0 {
 			t.Errorf("interrupt: %v", err)
@@ -231,11 +232,12 @@ func TestPoolFollowsReplacedPin(t *testing.T) {
 			t.Fatal(err)
 		}
 		before, afterwards := &slow{Memory: readertest.New(t, 4096)}, &slow{Memory: readertest.New(t, 4096)}
-		fail := true
+		var fail atomic.Bool
+		fail.Store(true)
 		task, err := p.Add(reader.Job{
 			Source: s, Destination: before, Every: time.Second,
 			OnReplaced: func(old *reader.Source) (*reader.Source, reader.Destination, error) {
-				if fail {
+				if fail.Load() {
 					return nil, nil, errors.New("not yet")
 				}
 				next, err := reader.Open(old.Info().Pin, reader.Options{})
@@ -255,7 +257,7 @@ func TestPoolFollowsReplacedPin(t *testing.T) {
 		if st := task.Stats(); st.Replaced != 0 || st.Errors != 1 || !st.Failing || st.LastError == nil || st.Scans != 3 || st.Info.PinState != reader.Replaced {
 			t.Errorf("while the new map cannot be opened: %+v", st)
 		}
-		fail = false
+		fail.Store(false)
 		after(2 * time.Second)
 		st := task.Stats()
 		if st.Replaced != 1 || st.Failing || st.Info.MapID == id || st.Info.PinState != reader.Pinned {

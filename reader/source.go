@@ -84,9 +84,15 @@ func (s *Source) install(e engine, name, reason string) {
 		s.engine.close()
 	}
 	s.engine = e
+	keeps := s.options.Consistency
+	t := lookupType(s.info.Type)
+	if keeps == Locked && !t.array && !(t.hash && name == EngineBatch) {
+		keeps = Walked
+		reason += "; locked reading is for hashes and batch lookups only"
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.info.Engine, s.info.EngineReason = name, reason
+	s.info.Engine, s.info.EngineReason, s.info.Consistency = name, reason, keeps
 }
 
 // Fits reports, with the arithmetic, whether a destination whose largest claim
