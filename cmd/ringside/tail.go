@@ -15,7 +15,6 @@ import (
 
 	ringside "github.com/ringside-bpf/ringside/clients/go"
 	"github.com/ringside-bpf/ringside/cmd/ringside/internal/render"
-	"github.com/ringside-bpf/ringside/shm/handoff"
 )
 
 // comeBackTime is how long a sidecar may be gone before tail gives up: long
@@ -75,7 +74,7 @@ func tail(c *cli.Context) error {
 		Socket: c.String("socket"), Ring: c.String("ring"), Name: "ringside tail", Source: c.String("map"), Start: start,
 	})
 	if err != nil {
-		return attachError(err)
+		return err
 	}
 	defer sub.Close()
 	// Without this the runtime ends the program on a broken pipe, with a signal
@@ -96,20 +95,6 @@ func newPrinter(c *cli.Context, format string) render.Printer {
 	return render.NewTable(c.App.Writer, isTerminal(c.App.Writer))
 }
 
-// attachError gives the ways of not getting in their exit codes.
-func attachError(err error) error {
-	switch {
-	case errors.Is(err, ringside.ErrPermission), errors.Is(err, ringside.ErrNotAllowed):
-		return withCode(exitPermission, err)
-	case errors.Is(err, ringside.ErrNotFound):
-		return withCode(exitUsage, err)
-	case errors.Is(err, ringside.ErrNoSidecar), errors.Is(err, ringside.ErrNoReply), errors.Is(err, handoff.ErrHangup),
-		errors.Is(err, handoff.ErrBusy), errors.Is(err, handoff.ErrProtocol):
-		return withCode(exitUnavailable, err)
-	}
-	return err
-}
-
 // tailer prints a subscription until its limit is reached, its context ends or
 // the sidecar stays away.
 type tailer struct {
@@ -128,7 +113,7 @@ func (t *tailer) follow(ctx context.Context, sub *ringside.Subscription) error {
 	patience.Stop()
 	for b, err := range sub.Batches(ctx) {
 		if err != nil {
-			return attachError(err)
+			return err
 		}
 		switch b.Kind {
 		case ringside.KindGone:
