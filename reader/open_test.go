@@ -108,7 +108,8 @@ func TestOpenPermissionDenied(t *testing.T) {
 	if err := os.Chmod(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	wantPinError(t, bpftest.AsUser(t, bpftest.Nobody, denied), reader.ErrPermission, "mode 0700", "chmod o+x "+dir)
+	wantPinError(t, bpftest.AsUser(t, bpftest.Nobody, denied), reader.ErrPermission,
+		"mode 0700", "chmod o+x "+dir+", or run as root")
 }
 
 func TestOpenRefused(t *testing.T) {
