@@ -5,6 +5,7 @@ package reader
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -21,6 +22,10 @@ var candidates = [...]struct {
 	{EngineWalk, openWalk},
 }
 
+// errOutOfQuestion marks engines that this kind of map never has: nothing to
+// tell anybody about.
+var errOutOfQuestion = errors.New("only arrays with BPF_F_MMAPABLE can be mapped")
+
 // choose sets the first engine that works. After a failure at run time it
 // starts behind the engine that failed.
 func (s *Source) choose(failed string) error {
@@ -36,8 +41,13 @@ func (s *Source) choose(failed string) error {
 		}
 		e, reason, err := c.open(s)
 		if err != nil {
-			passed = errors.Join(passed, fmt.Errorf("%s: %w", c.name, err))
+			if !errors.Is(err, errOutOfQuestion) || s.options.Engine != "" {
+				passed = errors.Join(passed, fmt.Errorf("not %s: %w", c.name, err))
+			}
 			continue
+		}
+		if passed != nil {
+			reason = fmt.Sprintf("%s (%s)", reason, strings.ReplaceAll(passed.Error(), "\n", "; "))
 		}
 		s.install(e, c.name, reason)
 		return nil
@@ -52,17 +62,14 @@ func (s *Source) choose(failed string) error {
 }
 
 func openMmap(s *Source) (engine, string, error) {
-	if s.info.Type != ebpf.Array {
-		return nil, "", errors.New("only arrays can be mapped")
-	}
-	if s.info.Flags&unix.BPF_F_MMAPABLE == 0 {
-		return nil, "", errors.New("the array was created without BPF_F_MMAPABLE")
+	if s.info.Type != ebpf.Array || s.info.Flags&unix.BPF_F_MMAPABLE == 0 {
+		return nil, "", errOutOfQuestion
 	}
 	// The kernel maps no read-only descriptor. This one is closed again right
 	// away: the mapping keeps the map, and holds no right to write.
 	fd, errno := objGet(s.info.Pin, 0)
 	if errno != 0 {
-		return nil, "", fmt.Errorf("opening the pin for writing, which mapping needs: %w", errno)
+		return nil, "", fmt.Errorf("mapping needs the pin to be opened for writing: %w", errno)
 	}
 	defer unix.Close(fd)
 	if raw, errno := objInfo(fd); errno != 0 || raw.ID != s.info.MapID {
@@ -85,5 +92,5 @@ func openWalk(s *Source) (engine, string, error) {
 	if err := e.probe(); err != nil {
 		return nil, "", err
 	}
-	return e, "the map has no batch lookups: one key at a time", nil
+	return e, "one key at a time", nil
 }

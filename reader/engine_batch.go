@@ -38,7 +38,7 @@ func (e *batchEngine) probe() error {
 	if errno == 0 || errno == unix.ENOENT || errno == unix.ENOSPC || transient(errno) {
 		return nil
 	}
-	return fmt.Errorf("%w: BPF_MAP_LOOKUP_BATCH: %w", errEngine, named(errno))
+	return fmt.Errorf("BPF_MAP_LOOKUP_BATCH: %w", named(errno))
 }
 
 func (e *batchEngine) close() error { return nil }

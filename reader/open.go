@@ -32,6 +32,9 @@ func describe(pin string, o Options) (*Source, error) {
 		return nil, &PinError{Path: pin, Cause: err}
 	}
 	s := &Source{options: o.withDefaults(pin)}
+	if c := s.options.Consistency; c != Walked && c != Locked {
+		return nil, fmt.Errorf("%s: consistency %q is neither %s nor %s", pin, c, Walked, Locked)
+	}
 	if s.probe, err = newPinProbe(pin); err != nil {
 		return nil, &PinError{Path: pin, Cause: err}
 	}

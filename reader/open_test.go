@@ -156,3 +156,16 @@ func TestOpenLeaksNoDescriptor(t *testing.T) {
 		t.Errorf("%d descriptors, then %d", before, after)
 	}
 }
+
+func TestOpenRefusesUnknownOptions(t *testing.T) {
+	_, pin := bpftest.NewPinned(t, "flows", &small)
+	if _, err := reader.Open(pin, reader.Options{Engine: "pump"}); !errors.Is(err, reader.ErrNoEngine) || !strings.Contains(err.Error(), `"pump"`) {
+		t.Errorf("engine: %v", err)
+	}
+	if _, err := reader.Open(pin, reader.Options{Engine: reader.EngineMmap}); !errors.Is(err, reader.ErrNoEngine) || !strings.Contains(err.Error(), "BPF_F_MMAPABLE") {
+		t.Errorf("engine that cannot: %v", err)
+	}
+	if _, err := reader.Open(pin, reader.Options{Consistency: "eventual"}); err == nil || !strings.Contains(err.Error(), `"eventual"`) {
+		t.Errorf("consistency: %v", err)
+	}
+}

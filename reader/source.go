@@ -165,7 +165,7 @@ func (s *Source) setPinState(state PinState) {
 
 // Close releases the map. Closing twice is harmless.
 func (s *Source) Close() error {
-	if s.fd < 0 {
+	if s.fd < 0 || s.probe == nil { // closed, or never opened
 		return nil
 	}
 	var first error

@@ -161,7 +161,7 @@ func TestScanStackTraces(t *testing.T) {
 	}
 	traceStack(t, m)
 	info := s.Info()
-	if info.Engine != reader.EngineWalk || !strings.Contains(info.EngineReason, "no batch") {
+	if info.Engine != reader.EngineWalk || !strings.Contains(info.EngineReason, "not batch: ") {
 		t.Errorf("engine %s: %s", info.Engine, info.EngineReason)
 	}
 	got := scan(t, s, dst)
