@@ -62,4 +62,4 @@ func (d *destination) Commit(f reader.Frame) {
 	})
 }
 
-func (d *destination) Abort() { d.producer.Abort() }
+func (d *destination) Abort() { d.current().Abort() }

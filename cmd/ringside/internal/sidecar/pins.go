@@ -18,6 +18,7 @@ import (
 
 	"github.com/ringside-bpf/ringside/cmd/ringside/internal/config"
 	"github.com/ringside-bpf/ringside/reader"
+	"github.com/ringside-bpf/ringside/shm"
 )
 
 // pattern is a configured path that stands for any number of pins.
@@ -59,9 +60,26 @@ func (s *Sidecar) look(now time.Time) {
 		if err == nil {
 			s.retire(p, pins)
 		}
+		s.logPattern(p, len(pins))
 	}
 	for _, r := range s.rings {
 		s.open(r, now)
+	}
+}
+
+// logPattern tells what keeps a pattern from being read whole.
+func (s *Sidecar) logPattern(p *pattern, found int) {
+	say := func(path string, err error) {
+		s.log.about(zerolog.WarnLevel, path, cannotRead, func(e *zerolog.Event) { e.Err(err).Str("code", string(codeOf(err))) })
+	}
+	if p.problem != nil {
+		say(p.want.Path, p.problem)
+	}
+	for _, e := range p.passed {
+		say(e.Path, e.Err)
+	}
+	if p.problem == nil && found == 0 {
+		s.log.about(zerolog.InfoLevel, p.want.Path, "no map matches the pattern yet", nil)
 	}
 }
 
@@ -139,12 +157,14 @@ func (s *Sidecar) open(r *ring, now time.Time) {
 	}
 }
 
+const cannotRead = "cannot read the map"
+
 // cannot files and logs why a source is not read.
 func (s *Sidecar) cannot(x *source, err error, now time.Time) {
 	s.mu.Lock()
 	x.fail(err, now)
 	s.mu.Unlock()
-	s.log.about(zerolog.WarnLevel, x.name, "cannot read the map", func(e *zerolog.Event) {
+	s.log.about(zerolog.WarnLevel, x.name, cannotRead, func(e *zerolog.Event) {
 		e.Err(err).Str("code", string(codeOf(err))).Str("ring", x.ring.config.Name)
 	})
 }
@@ -157,8 +177,10 @@ func (s *Sidecar) begin(x *source, opened *reader.Source) {
 	x.task, x.problem, x.backoff = task, err, 0
 	s.mu.Unlock()
 	if err != nil {
-		return // the pool has stopped, and everything with it
+		opened.Close() // the pool has stopped, and everything with it
+		return
 	}
+	s.log.forget(x.name, cannotRead)
 	s.log.Info().Str("source", x.name).Str("pin", x.pin).Str("ring", x.ring.config.Name).Uint32("map_id", info.MapID).
 		Str("type", info.TypeName).Str("engine", info.Engine).Str("because", info.EngineReason).Dur("every", x.want.Every).Msg("reading")
 }
@@ -194,10 +216,11 @@ func belowBPFFS(pin string) string {
 }
 
 // startable refuses a ring that cannot hold what it was asked to, while
-// whoever asked is still looking.
+// whoever asked is still looking. What a pattern brings was not asked for by
+// name and stops nobody else.
 func (s *Sidecar) startable(r *ring) error {
 	for _, x := range r.sources {
-		if x.problem != nil && errors.Is(x.problem, reader.ErrTooLarge) {
+		if x.problem != nil && errors.Is(x.problem, shm.ErrTooLarge) && !config.IsPattern(x.want.Path) {
 			return fmt.Errorf("ring %q: %w", r.config.Name, x.problem)
 		}
 	}

@@ -47,7 +47,7 @@ func reasonOf(name string, err error) status.Reason {
 }
 
 // reasons are what is wrong with a source that is read.
-func (x *source) reasons(r *ring, t *reader.TaskStats, stretch float64) (list []status.Reason) {
+func (x *source) reasons(t *reader.TaskStats, ringBytes uint64, stretch float64) (list []status.Reason) {
 	add := func(code status.Code, remedy, format string, args ...any) {
 		list = append(list, status.Reason{Code: code, Remedy: remedy, Message: fmt.Sprintf("source %s: ", x.name) + fmt.Sprintf(format, args...)})
 	}
@@ -62,9 +62,9 @@ func (x *source) reasons(r *ring, t *reader.TaskStats, stretch float64) (list []
 		add(status.SourceLate, "raise reader.workers_max, or read the slowest maps less often",
 			"one scan in a hundred begins %v late, it is read every %v", late.Round(time.Millisecond), t.Every)
 	}
-	if size := r.current.publisher.Geometry().DataBytes; uint64(t.Last.Bytes) > size/2 {
+	if uint64(t.Last.Bytes) > ringBytes/2 {
 		add(status.RingSmall, fmt.Sprintf("set --ring-bytes (rings[].bytes) to %s", size64(powerOfTwo(uint64(t.Last.Bytes)*keptScans))),
-			"a scan takes %s of a ring of %s: who attaches may never find a whole one", size64(t.Last.Bytes), size64(size))
+			"a scan takes %s of a ring of %s: who attaches may never find a whole one", size64(t.Last.Bytes), size64(ringBytes))
 	}
 	return list
 }

@@ -49,12 +49,15 @@ func (s *Sidecar) document(process status.Sidecar, visible []string) *status.Doc
 		}
 		line := s.ringLine(r)
 		for _, x := range r.sources {
-			src, why := x.line(r, pool.Stretch)
+			var t reader.TaskStats
+			if x.task != nil {
+				t = x.task.Stats()
+				facts.Readable++
+				doc.Sidecar.Memory.Scratch += uint64(t.Last.ScratchBytes)
+			}
+			src, why := x.line(&t, line.Bytes, pool.Stretch)
 			line.Sources = append(line.Sources, src)
 			reasons = append(reasons, why...)
-			if x.task != nil {
-				facts.Readable++
-			}
 		}
 		reasons = append(reasons, s.patternReasons(r)...)
 		doc.Rings = append(doc.Rings, line)
@@ -109,18 +112,17 @@ func consumerLine(l *handoff.Lease, current bool) status.Consumer {
 }
 
 // line describes a source, and what is wrong with it.
-func (x *source) line(r *ring, stretch float64) (status.Source, []status.Reason) {
+func (x *source) line(t *reader.TaskStats, ringBytes uint64, stretch float64) (status.Source, []status.Reason) {
 	line := status.Source{Name: x.name, Pin: x.pin, Mode: "full", Consistency: x.want.Consistency, EveryNS: int64(x.want.Every)}
-	if x.task == nil {
-		if x.problem == nil {
-			return line, nil // just being opened
-		}
+	switch {
+	case x.task != nil:
+		fill(&line, t)
+		return line, x.reasons(t, ringBytes, stretch)
+	case x.problem != nil:
 		line.LastError = x.problem.Error()
 		return line, []status.Reason{reasonOf(x.name, x.problem)}
 	}
-	t := x.task.Stats()
-	fill(&line, &t)
-	return line, x.reasons(r, &t, stretch)
+	return line, nil // just being opened
 }
 
 func fill(line *status.Source, t *reader.TaskStats) {

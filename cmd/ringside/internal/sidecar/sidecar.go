@@ -67,6 +67,7 @@ func New(c *config.Config, o Options) (*Sidecar, error) {
 		pool: reader.NewPool(reader.PoolOptions{Workers: c.Reader.WorkersMax, Duty: c.Reader.Duty, Idle: !c.Reader.ReadWhenIdle}),
 	}
 	err := s.assemble(o.Lookup)
+	s.beat.Store(int64(shm.Monotonic())) // a fresh ring has had its first beat
 	if err == nil {
 		s.misses.start()
 		err = s.listen(o.Lookup)

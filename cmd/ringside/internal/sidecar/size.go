@@ -41,7 +41,7 @@ func fittingRing(i *reader.Info) (uint64, error) {
 	}
 	return 0, fmt.Errorf("%s: %w: %d rows of %d + %d bytes are %s a scan, %d scans are %s, and a ring is at most %s unless you say so; "+
 		"set --ring-bytes (rings[].bytes) to what the map really needs, at least %s",
-		i.Pin, reader.ErrTooLarge, i.MaxEntries, i.KeySize, i.ValueSize, size64(scanBytes(i)), keptScans, size64(keptScans*scanBytes(i)),
+		i.Pin, shm.ErrTooLarge, i.MaxEntries, i.KeySize, i.ValueSize, size64(scanBytes(i)), keptScans, size64(keptScans*scanBytes(i)),
 		size64(maxRing), size64(leastRing(i)))
 }
 
@@ -52,7 +52,7 @@ func fits(i *reader.Info, ringBytes uint64) error {
 	if need := leastRing(i); need > powerOfTwo(ringBytes) {
 		return fmt.Errorf("%s: %w: a row of %d + %d bytes takes %d in a frame, a frame is at most an eighth of a ring of %s, which is %d with its header; "+
 			"set --ring-bytes (rings[].bytes) to at least %s",
-			i.Pin, reader.ErrTooLarge, i.KeySize, i.ValueSize, i.RowBytes(), size64(powerOfTwo(ringBytes)), powerOfTwo(ringBytes)/framesInRing, size64(need))
+			i.Pin, shm.ErrTooLarge, i.KeySize, i.ValueSize, i.RowBytes(), size64(powerOfTwo(ringBytes)), powerOfTwo(ringBytes)/framesInRing, size64(need))
 	}
 	return nil
 }

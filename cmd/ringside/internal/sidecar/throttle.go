@@ -10,8 +10,11 @@ import (
 )
 
 const (
-	// quiet is how long a message about one thing is not repeated.
-	quiet = 10 * time.Second
+	// quiet is how long a message about one thing is not repeated at first. It
+	// doubles while the message keeps coming, up to mostQuiet: what has been
+	// wrong for an hour is no news.
+	quiet     = 10 * time.Second
+	mostQuiet = 5 * time.Minute
 	// maxSubjects bounds what is remembered: some subjects are other people's
 	// to choose.
 	maxSubjects = 4096
@@ -32,6 +35,7 @@ type utterance struct{ subject, message string }
 
 type echo struct {
 	last       time.Time
+	quiet      time.Duration
 	suppressed int
 }
 
@@ -69,15 +73,27 @@ func (l *logger) admit(u utterance) (suppressed int, ok bool) {
 	e := l.said[u]
 	if e == nil {
 		l.makeRoom(now)
-		l.said[u] = &echo{last: now}
+		l.said[u] = &echo{last: now, quiet: quiet}
 		return 0, true
 	}
-	if now.Sub(e.last) < quiet {
+	if now.Sub(e.last) < e.quiet {
 		e.suppressed++
 		return 0, false
 	}
-	suppressed, e.last, e.suppressed = e.suppressed, now, 0
+	suppressed = e.suppressed
+	e.last, e.suppressed = now, 0
+	if e.quiet = min(2*e.quiet, mostQuiet); suppressed == 0 {
+		e.quiet = quiet // it had stopped
+	}
 	return suppressed, true
+}
+
+// forget lets a message about a subject be said at once again: it has become
+// untrue in between.
+func (l *logger) forget(subject, message string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.said, utterance{subject, message})
 }
 
 // makeRoom forgets what has been quiet for long; if that is not enough,
@@ -87,7 +103,7 @@ func (l *logger) makeRoom(now time.Time) {
 		return
 	}
 	for u, e := range l.said {
-		if now.Sub(e.last) >= quiet && e.suppressed == 0 {
+		if now.Sub(e.last) >= e.quiet && e.suppressed == 0 {
 			delete(l.said, u)
 		}
 	}

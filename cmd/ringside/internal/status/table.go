@@ -42,9 +42,9 @@ func Table(w io.Writer, d *Document, color bool) error {
 	p.line("workers %d  duty %.1f%%  memory %s, rings %s  events lost by other programs %s",
 		s.Workers, 100*s.Duty, size(s.Memory.RSS), size(s.Memory.Rings+s.Memory.History), misses)
 	for _, r := range d.Health.Reasons {
-		p.line("%s %s", p.paint(alarm, string(r.Code)+":"), r.Message)
+		p.line("%s %s", p.paint(alarm, string(r.Code)+":"), clean(r.Message))
 		if r.Remedy != "" {
-			p.line("    %s", r.Remedy)
+			p.line("    %s", clean(r.Remedy))
 		}
 	}
 	for i := range d.Rings {
