@@ -109,6 +109,7 @@ func init() {
 }
 
 func TestSocketFileForbids(t *testing.T) {
+	needRoot(t)
 	s := open(t, settings{options: Options{Mode: 0o640}})
 	says := func(text ...string) {
 		t.Helper()

@@ -32,6 +32,7 @@ func TestConnectionsAreCounted(t *testing.T) {
 
 // One user cannot take the places of all.
 func TestConnectionsOfAUserAreCounted(t *testing.T) {
+	needRoot(t)
 	s := open(t, settings{options: Options{MaxConns: 50, MaxPerUID: 4}})
 	p := start(t, bpftest.Nobody, nil, "crowd", s.path)
 	if got := p.expect(t, "attached "); got != "4" {

@@ -28,12 +28,11 @@ func start(t testing.TB, uid int, groups []uint32, role string, args ...string) 
 	t.Helper()
 	// Not by path: only its owner can search the directory of a test binary.
 	cmd := exec.Command("/proc/self/exe", args...)
-	cmd.Env = append(os.Environ(), roleEnv+"="+role)
+	// The race detector's runtime otherwise sleeps a second at every exit.
+	cmd.Env = append(os.Environ(), roleEnv+"="+role, "GORACE=atexit_sleep_ms=0")
 	cmd.Stderr = os.Stderr
 	if uid != os.Geteuid() || groups != nil {
-		if os.Geteuid() != 0 {
-			bpftest.Skip(t, "needs root to play uid %d, runs as uid %d", uid, os.Geteuid())
-		}
+		needRoot(t)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid), Groups: groups}}
 	}
 	stdin, err := cmd.StdinPipe()
@@ -56,6 +55,14 @@ func start(t testing.TB, uid int, groups []uint32, role string, args ...string) 
 	}()
 	t.Cleanup(func() { p.kill() })
 	return p
+}
+
+// needRoot skips where there is only one user to play.
+func needRoot(t testing.TB) {
+	t.Helper()
+	if uid := os.Geteuid(); uid != 0 {
+		bpftest.Skip(t, "needs root to play two users, runs as uid %d", uid)
+	}
 }
 
 // expect waits for a line that begins with prefix and returns what follows it.
