@@ -140,4 +140,3 @@ func checkReserved(b []byte) error {
 	}
 	return nil
 }
-
