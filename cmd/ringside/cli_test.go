@@ -46,15 +46,34 @@ func newShell(t *testing.T) *shell {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	s := &shell{t: t, bin: filepath.Join(dir, "ringside"), socket: filepath.Join(dir, "ringside.sock"), uid: uint32(os.Geteuid())}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return &shell{t: t, bin: program(t, dir), socket: filepath.Join(dir, "ringside.sock"), uid: uint32(os.Geteuid())}
+}
+
+// program is the test binary, where every user may run it.
+func program(t *testing.T, dir string) string {
+	t.Helper()
 	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if os.Geteuid() != 0 {
+		return self // nobody else will run it
+	}
+	bin := filepath.Join(dir, "ringside")
+	if os.Link(self, bin) == nil {
+		return bin
+	}
+	text, err := os.ReadFile(self) // on another file system
 	if err == nil {
-		err = errors.Join(os.Link(self, s.bin), os.Chmod(dir, 0o755))
+		err = os.WriteFile(bin, text, 0o755)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s
+	return bin
 }
 
 // newRootShell has a bpffs of its own.
@@ -73,10 +92,11 @@ func (s *shell) as(uid uint32) *shell {
 	return &other
 }
 
-// command prepares ringside, or whatever has a slash or is not a verb of it.
+// command prepares a run.
 func (s *shell) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(s.bin, args...)
-	cmd.Env = append(os.Environ(), asRingside+"=1", socketEnv+"="+s.socket, "NO_COLOR=")
+	cmd.Args[0] = "ringside"
+	cmd.Env = append(os.Environ(), asRingside+"=1", socketEnv+"="+s.socket)
 	if s.uid != uint32(os.Geteuid()) {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: s.uid, Gid: s.uid}}
 	}
@@ -180,7 +200,7 @@ func (s *shell) await(what string, true func() bool) {
 	}
 }
 
-// attached waits until n consumers are attached.
+// attached waits until a consumer of that name is attached.
 func (s *shell) attached(name string) {
 	s.t.Helper()
 	s.await(name+" to attach", func() bool {
