@@ -41,7 +41,7 @@ as-root := $(filter 0,$(shell id -u))
 private := $(if $(as-root),$(shell unshare --mount --propagation private true 2>/dev/null && \
 	echo unshare --mount --propagation private))
 
-.PHONY: help build check-go test test-race test-plain demo generate lint fuzz bench bench-report size docs install clean
+.PHONY: help build check-go test test-race test-plain demo generate lint fuzz bench bench-report size cross docs install clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -63,6 +63,9 @@ $(addprefix bin/,$(PROGRAMS)): bin/%: check-go
 size: bin/ringside
 	@size=$$(stat -c %s bin/ringside); echo "bin/ringside: $$size bytes, limit $(MAX_BYTES)"; \
 		[ $$size -le $(MAX_BYTES) ]
+
+cross: check-go ## build everything for arm64, keep nothing
+	GOARCH=arm64 CGO_ENABLED=0 $(GO) build -o /dev/null ./...
 
 test: check-go test-race test-plain ## all tests; as root those with real maps, too
 
