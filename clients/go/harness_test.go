@@ -137,6 +137,13 @@ func (s *sidecar) finish(t testing.TB, p *shm.Publisher, state shm.State) {
 	}
 }
 
+// refuseAll makes every further attachment fail.
+func (s *sidecar) refuseAll(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refuse = err
+}
+
 // evict takes every lease back.
 func (s *sidecar) evict() {
 	s.mu.Lock()

@@ -25,6 +25,7 @@ type away struct {
 	epoch   uint64
 	pos     shm.Position // how far it was read
 	clean   bool         // and that was all of it
+	told    bool         // that nobody is there
 	pause   time.Duration
 	refused time.Time // since when; zero: not refused
 }
@@ -33,9 +34,9 @@ type away struct {
 // that nothing would follow; after a hang-up there may have been something that
 // it had read and not yet published.
 func (s *Subscription) leave(clean bool) {
-	s.away = away{epoch: s.lease.Epoch, pos: s.cursor.Position(), clean: clean, pause: backoffFirst}
-	if clean && s.ring().State() == shm.StateEnded {
-		s.gone = true // a superseded ring has a successor, an ended one has not
+	s.away = away{epoch: s.lease.Epoch, pos: s.cursor.Position(), clean: clean, told: s.hungUp, pause: backoffFirst}
+	if s.ring().State() == shm.StateEnded {
+		s.tellGone() // a superseded ring has a successor, an ended one has not
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -56,12 +57,16 @@ func (s *Subscription) comeBack(ctx context.Context) error {
 		s.err = err
 		return err
 	}
-	if s.away.pause == backoffFirst && s.away.clean {
-		s.gone = true
-	}
+	s.tellGone()
 	sleep(ctx, s.away.pause)
 	s.away.pause = min(2*s.away.pause, backoffMax)
 	return nil
+}
+
+// tellGone tells the application once that nobody is there.
+func (s *Subscription) tellGone() {
+	s.gone = s.gone || !s.away.told
+	s.away.told = true
 }
 
 // startAnew is where to begin in the next ring. It is young, so its beginning is

@@ -99,8 +99,10 @@ func (s *Subscription) news() (*Batch, error) {
 }
 
 // tellLoss is the remark about the part of a cursor's loss that was not told yet.
+// What was told may be ahead of the cursor, which counts the loss before a frame
+// only when it leaves that frame.
 func (s *Subscription) tellLoss(now shm.Loss) *Batch {
-	if now == s.told {
+	if now.Frames <= s.told.Frames {
 		return nil
 	}
 	lost := Loss{Frames: now.Frames - s.told.Frames, Rows: now.Rows - s.told.Rows, Exact: true}
