@@ -12,6 +12,8 @@ func commands() []*cli.Command {
 		serveCommand(),
 		statusCommand(),
 		tailCommand(),
+		demoCommand(),
+		demoConsumerCommand(),
 		completionCommand(),
 		validateCommand(),
 		versionCommand(),
