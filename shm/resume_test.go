@@ -14,6 +14,12 @@ func TestResumeDoesNotPassHead(t *testing.T) {
 	for first := uint64(0); p.Totals().Head <= 2*p.geometry.DataBytes; first += 8 {
 		publishRows(t, r, first, 8, FlagFirst|FlagLast|FlagKeyframe)
 	}
+	// hw is beyond head, as it is while the other claims come in.
+	other := addSource(t, p, "other")
+	if _, err := other.Claim(t.Context(), 512, 512); err != nil {
+		t.Fatal(err)
+	}
+	defer other.Abort()
 	keyframe := p.sources[r.Number()].keyframe
 	newest := keyframe.Load()
 	defer keyframe.Store(newest)
