@@ -3,12 +3,15 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -189,10 +192,23 @@ func TestStatusWatch(t *testing.T) {
 	s := newRootShell(t)
 	s.pin("flows", plainMap)
 	s.serving("--map", s.bpffs+"/flows")
-	w := s.start("status", "--watch", "--brief")
-	w.signal(syscall.SIGINT)
-	if r := w.wait(); r.code != exitOK && r.code != -1 { // -1: before it could listen to signals
-		t.Fatalf("%+v", r)
+	w := s.command("status", "--watch", "--brief")
+	out, err := w.StdoutPipe()
+	if err == nil {
+		err = w.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer time.AfterFunc(patience, func() { w.Process.Kill() }).Stop()
+	lines := bufio.NewScanner(out)
+	for range 2 {
+		if !lines.Scan() || lines.Text() != "idle: 1 sources, 0 consumers" {
+			t.Errorf("got %q, %v", lines.Text(), lines.Err())
+		}
+	}
+	if err := errors.Join(w.Process.Signal(syscall.SIGINT), w.Wait()); err != nil {
+		t.Fatalf("Ctrl-C: %v", err)
 	}
 }
 

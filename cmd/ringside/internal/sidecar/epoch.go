@@ -19,7 +19,7 @@ const (
 	maxOldEpochs = 4
 	// finishPatience is how long claims in flight may take to be committed. A
 	// scan claims again and again, and each time for far less than this.
-	finishPatience = 500 * time.Millisecond
+	finishPatience = 5 * time.Second
 	// lingerOld keeps an old epoch for consumers that are just being attached.
 	lingerOld = time.Second
 )
@@ -29,6 +29,9 @@ type epoch struct {
 	publisher *shm.Publisher
 	ended     time.Time // zero while it is the current one
 	finished  chan struct{}
+	// stuck is set before finished is closed if claims were still in flight. The
+	// kernel may yet write there, so that the memory must not be given back.
+	stuck error
 }
 
 func newEpoch(c shm.Config) (*epoch, error) {
@@ -44,7 +47,18 @@ func (e *epoch) finish(final shm.State) error {
 	defer close(e.finished)
 	ctx, cancel := context.WithTimeout(context.Background(), finishPatience)
 	defer cancel()
-	return e.publisher.Finish(ctx, final)
+	e.stuck = e.publisher.Finish(ctx, final)
+	return e.stuck
+}
+
+// done tells whether finish has come to its end.
+func (e *epoch) done() bool {
+	select {
+	case <-e.finished:
+		return true
+	default:
+		return false
+	}
 }
 
 // room is what a ring must offer for a set of maps.
@@ -56,6 +70,9 @@ func (r *ring) room(infos []*reader.Info) (shm.Config, error) {
 	}
 	texts, heap := map[string]bool{}, 0
 	for _, i := range infos {
+		if len(i.Name) >= shm.SourceNameBytes {
+			return c, fmt.Errorf("%s: its name has %d bytes, a source's has at most %d; give it one (maps[].name)", i.Pin, len(i.Name), shm.SourceNameBytes-1)
+		}
 		if r.config.Bytes == 0 {
 			size, err := fittingRing(i)
 			if err != nil {

@@ -22,33 +22,44 @@ func subject(p handoff.Peer) acl.Peer { return acl.Peer{UID: p.UID, GID: p.GID, 
 
 // Attach lends a ring to a peer that its rules let in.
 func (s *Sidecar) Attach(peer handoff.Peer, req handoff.AttachRequest) (*shm.Publisher, uint16, error) {
+	publisher, source, rule, err := s.lend(peer, req)
+	// Without the mutex: whoever reads the log may be slow.
+	level, message := zerolog.InfoLevel, "attached"
+	if err != nil {
+		level, message = zerolog.WarnLevel, "refused to attach"
+	}
+	s.log.about(level, fmt.Sprintf("uid %d", peer.UID), message, func(e *zerolog.Event) {
+		e.Str("ring", req.Ring).Int32("pid", peer.PID).Str("consumer", req.Consumer)
+		if err != nil {
+			e.Err(err)
+		} else {
+			e.Str("rule", rule)
+		}
+	})
+	return publisher, source, err
+}
+
+// lend finds what was asked for, and the rule that allows it.
+func (s *Sidecar) lend(peer handoff.Peer, req handoff.AttachRequest) (_ *shm.Publisher, source uint16, rule string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	name := cmp.Or(req.Ring, config.DefaultRing)
 	at := slices.IndexFunc(s.rings, func(r *ring) bool { return r.config.Name == name })
 	if at < 0 {
-		return nil, 0, handoff.Refuse(syscall.ENOENT, "there is no ring %q; you may attach to %s", name, orNone(s.allowed(peer)))
+		return nil, 0, "", handoff.Refuse(syscall.ENOENT, "there is no ring %q; you may attach to %s", name, orNone(s.allowed(peer)))
 	}
 	r := s.rings[at]
-	rule, err := r.rules.Decide(subject(peer))
-	if err != nil {
-		s.log.about(zerolog.WarnLevel, fmt.Sprintf("uid %d", peer.UID), "refused to attach", func(e *zerolog.Event) {
-			e.Str("ring", name).Int32("pid", peer.PID).Err(err)
-		})
-		return nil, 0, handoff.Refuse(syscall.EACCES, "%v", err)
+	if rule, err = r.rules.Decide(subject(peer)); err != nil {
+		return nil, 0, "", handoff.Refuse(syscall.EACCES, "%v", err)
 	}
-	number := uint16(shm.AnySource)
-	if req.Source != "" {
-		x, ok := r.sourceByName(req.Source)
-		if !ok {
-			return nil, 0, handoff.Refuse(syscall.ENOENT, "ring %q has no source %q; it has %s", name, req.Source, r.sourceNames())
-		}
-		number = x.producer.Number()
+	if req.Source == "" {
+		return r.current.publisher, shm.AnySource, rule, nil
 	}
-	s.log.about(zerolog.InfoLevel, fmt.Sprintf("uid %d", peer.UID), "attached", func(e *zerolog.Event) {
-		e.Str("ring", name).Int32("pid", peer.PID).Str("consumer", req.Consumer).Str("rule", rule)
-	})
-	return r.current.publisher, number, nil
+	x, ok := r.sourceByName(req.Source)
+	if !ok {
+		return nil, 0, "", handoff.Refuse(syscall.ENOENT, "ring %q has no source %q; it has %s", name, req.Source, r.sourceNames())
+	}
+	return r.current.publisher, x.producer.Number(), rule, nil
 }
 
 // Attached counts a consumer in, and has the maps read for it.

@@ -186,7 +186,8 @@ func (s *Sidecar) begin(x *source, opened *reader.Source) {
 }
 
 // nameAll gives sources their names: as configured, else the last part of the
-// path, and where that is taken, the path below the bpffs.
+// path, where that is taken the path below the bpffs, and the whole path in the
+// end.
 func nameAll(fresh, known []*source) {
 	taken := map[string]int{}
 	for _, x := range known {
@@ -197,9 +198,13 @@ func nameAll(fresh, known []*source) {
 	}
 	for _, x := range fresh {
 		x.name = cmp.Or(x.want.Name, filepath.Base(x.pin))
-		if x.want.Name == "" && taken[x.name] > 1 {
-			x.name = belowBPFFS(x.pin)
+		if x.want.Name != "" || taken[x.name] == 1 {
+			continue
 		}
+		if x.name = belowBPFFS(x.pin); taken[x.name] > 0 { // in another bpffs
+			x.name = x.pin
+		}
+		taken[x.name]++
 	}
 }
 

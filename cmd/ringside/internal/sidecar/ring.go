@@ -53,10 +53,11 @@ func (r *ring) admit(batch []*source, now time.Time) (old *epoch, refused map[*s
 	batch = slices.DeleteFunc(slices.Clone(batch), func(s *source) bool { return refused[s] != nil })
 	room, err := r.room(append(r.live(), infosOf(batch)...))
 	if err == nil && !r.tooSmallFor(room) {
-		if err = r.append(batch); !errors.Is(err, shm.ErrCatalogFull) {
+		if err = r.append(batch); err == nil {
 			return nil, refused
 		}
 	}
+	// Too small, or its catalog is full.
 	old, err = r.begin(room, batch, now)
 	if err != nil {
 		for _, s := range batch {

@@ -23,15 +23,18 @@ func (s *Sidecar) tidy(now time.Time) {
 	var closing []*epoch
 	s.mu.Lock()
 	s.duty.add(now, busy)
-	if s.active && !s.config.Reader.ReadWhenIdle && len(s.leases) == 0 && now.Sub(s.lonely) >= lonelyFor {
+	rests := s.active && !s.config.Reader.ReadWhenIdle && len(s.leases) == 0 && now.Sub(s.lonely) >= lonelyFor
+	if rests {
 		s.active = false
 		s.pool.SetActive(false)
-		s.log.about(zerolog.InfoLevel, "reader", "nobody is attached, reading rests", nil)
 	}
 	for _, r := range s.rings {
 		closing = append(closing, s.forgotten(r, now)...)
 	}
 	s.mu.Unlock()
+	if rests {
+		s.log.about(zerolog.InfoLevel, "reader", "nobody is attached, reading rests", nil)
+	}
 	for _, e := range closing {
 		if err := e.publisher.Close(); err != nil {
 			s.log.Error().Err(err).Msg("an old ring was not given back")
@@ -51,15 +54,12 @@ func (s *Sidecar) forgotten(r *ring, now time.Time) (closing []*epoch) {
 				l.Close()
 			}
 		}
-		select {
-		case <-e.finished:
-		default:
+		if !e.done() || len(holders) > 0 || now.Sub(e.ended) < lingerOld {
 			return false
 		}
-		if len(holders) > 0 || now.Sub(e.ended) < lingerOld {
-			return false
+		if e.stuck == nil {
+			closing = append(closing, e)
 		}
-		closing = append(closing, e)
 		return true
 	})
 	return closing
@@ -84,7 +84,7 @@ func (s *Sidecar) supersede(old *epoch) {
 	s.log.Info().Str("ring", g.Name).Str("was", size64(g.DataBytes).String()).Msg("the ring was replaced, consumers attach again")
 	s.background.Go(func() {
 		if err := old.finish(shm.StateSuperseded); err != nil {
-			s.log.Warn().Str("ring", g.Name).Err(err).Msg("frames in flight were not published in the old ring")
+			s.log.Warn().Str("ring", g.Name).Err(err).Msg("a scan hangs in the old ring, its memory is kept")
 		}
 	})
 }
