@@ -56,7 +56,7 @@ func TestMapsShowsWhatIsPinned(t *testing.T) {
 	if stream.Readable || stream.Engine != "" || !strings.Contains(stream.EngineReason, "ringbuf") {
 		t.Errorf("stream: %+v", stream)
 	}
-	if perCPU.CPUs == 0 || perCPU.ValueSize != 8 {
+	if perCPU.CPUs == 0 || perCPU.MapValueSize != 8 || perCPU.ValueSize != 8*perCPU.CPUs {
 		t.Errorf("percpu: %+v", perCPU)
 	}
 	if !slices.ContainsFunc(doc.PassedOver, func(p inventory.Passed) bool {
