@@ -81,7 +81,7 @@ func (s *Sidecar) Detached(l *handoff.Lease) {
 	s.lonely = time.Now()
 	s.mu.Unlock()
 	s.log.about(zerolog.InfoLevel, fmt.Sprintf("uid %d", l.Peer.UID), "detached", func(e *zerolog.Event) {
-		e.Str("ring", l.Ring).Int32("pid", l.Peer.PID).Str("consumer", l.Name).Dur("after", time.Since(l.AttachedAt))
+		e.Str("ring", l.Ring).Int32("pid", l.Peer.PID).Str("consumer", l.Name).Stringer("after", time.Since(l.AttachedAt).Round(time.Millisecond))
 	})
 }
 

@@ -182,7 +182,7 @@ func (s *Sidecar) begin(x *source, opened *reader.Source) {
 	}
 	s.log.forget(x.name, cannotRead)
 	s.log.Info().Str("source", x.name).Str("pin", x.pin).Str("ring", x.ring.config.Name).Uint32("map_id", info.MapID).
-		Str("type", info.TypeName).Str("engine", info.Engine).Str("because", info.EngineReason).Dur("every", x.want.Every).Msg("reading")
+		Str("type", info.TypeName).Str("engine", info.Engine).Str("because", info.EngineReason).Stringer("every", x.want.Every).Msg("reading")
 }
 
 // nameAll gives sources their names: as configured, else the last part of the

@@ -34,11 +34,16 @@ type running struct {
 // serve starts a sidecar on what the flags say. It ends with the test.
 func serve(t *testing.T, flags config.Flags) *running {
 	t.Helper()
-	flags.Socket = filepath.Join(t.TempDir(), "s")
 	cfg, err := flags.Resolve("")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return serveConfig(t, cfg)
+}
+
+func serveConfig(t *testing.T, cfg *config.Config) *running {
+	t.Helper()
+	cfg.Socket.Path = filepath.Join(t.TempDir(), "s")
 	s, err := New(cfg, Options{Version: "test", Log: zerolog.New(zerolog.NewTestWriter(t)), Lookup: acl.LookupGroup})
 	if err != nil {
 		t.Fatal(err)
