@@ -20,8 +20,9 @@ const (
 	// KindLost: the ring overtook this reader, and Batch.Lost was missed
 	// before the batch that follows.
 	KindLost
-	// KindGone: the sidecar is gone. Everything it had published has been
-	// delivered; KindRestart follows once a sidecar is back.
+	// KindGone: the sidecar is gone; told as soon as it is noticed, within a
+	// second. Rows that it had published before may still follow, and
+	// KindRestart does once a sidecar is back.
 	KindGone
 	// KindRestart: attached again, to a new ring. Batch.Lost says what of the
 	// new ring was missed, and whether that is all. Sources have new numbers,

@@ -113,7 +113,7 @@ func (f *feed) raw(t testing.TB, keySize, valueSize int, rows ...[]byte) {
 		copy(b[i*stride:], row)
 	}
 	f.producer.Commit(shm.Content{
-		Kind: shm.KindRows, Rows: uint32(len(rows)), Bytes: stride * len(rows),
+		Kind: shm.KindRows, Flags: shm.FlagFirst | shm.FlagLast | shm.FlagKeyframe, Rows: uint32(len(rows)), Bytes: stride * len(rows),
 		KeyStride: uint32(stride), ValuesOffset: uint32(keySize), ValueStride: uint32(stride),
 	})
 }
