@@ -24,7 +24,7 @@ func commands(stdout, stderr io.Writer) []*cli.Command {
 			},
 		})
 	}
-	return append(list, allCommand(stdout, stderr))
+	return append(list, allCommand(stdout, stderr), reportCommand(stderr), readerCommand(stdout))
 }
 
 func allCommand(stdout, stderr io.Writer) *cli.Command {
@@ -45,6 +45,27 @@ func allCommand(stdout, stderr io.Writer) *cli.Command {
 				}
 			}
 			return nil
+		},
+	}
+}
+
+func reportCommand(stderr io.Writer) *cli.Command {
+	return &cli.Command{
+		Name: "report", Usage: "every experiment, written down as DIR/benchmarks.md with charts",
+		Flags: []cli.Flag{
+			entriesFlag(),
+			&cli.StringFlag{Name: "write", Usage: "`DIR` to write to", Required: true, TakesFile: true},
+		},
+		Action: func(c *cli.Context) error {
+			var plan []planned
+			for _, e := range experiments() {
+				o, err := parseOptions(c, e)
+				if err != nil {
+					return err
+				}
+				plan = append(plan, planned{e, o})
+			}
+			return report(c.Context, plan, c.String("write"), stderr)
 		},
 	}
 }

@@ -34,7 +34,7 @@ func (b *bench) newRing(scanBytes int) (*ring, error) {
 		return nil, err
 	}
 	b.later(p.Close)
-	r := &ring{p, filepath.Join(b.home.Dir(), "ring.sock")}
+	r := &ring{Publisher: p, socket: filepath.Join(b.home.Dir(), "ring.sock")}
 	server, err := handoff.Listen(r.socket, handoff.Options{Mode: 0o600})
 	if err != nil {
 		return nil, err
