@@ -5,6 +5,7 @@ package sidecar
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/ringside-bpf/ringside/reader"
@@ -32,6 +33,26 @@ type epoch struct {
 	// stuck is set before finished is closed if claims were still in flight. The
 	// kernel may yet write there, so that the memory must not be given back.
 	stuck error
+
+	mu     sync.Mutex // between the heart and the end
+	closed bool
+}
+
+// beat tells readers that the publisher lives.
+func (e *epoch) beat() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.closed {
+		e.publisher.Beat()
+	}
+}
+
+// close gives the memory back.
+func (e *epoch) close() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.closed = true
+	return e.publisher.Close()
 }
 
 func newEpoch(c shm.Config) (*epoch, error) {
@@ -42,10 +63,11 @@ func newEpoch(c shm.Config) (*epoch, error) {
 	return &epoch{publisher: p, finished: make(chan struct{})}, nil
 }
 
-// finish tells the epoch's readers that nothing more will come.
-func (e *epoch) finish(final shm.State) error {
+// finish tells the epoch's readers that nothing more will come. It waits for
+// claims in flight.
+func (e *epoch) finish(final shm.State, patience time.Duration) error {
 	defer close(e.finished)
-	ctx, cancel := context.WithTimeout(context.Background(), finishPatience)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	e.stuck = e.publisher.Finish(ctx, final)
 	return e.stuck

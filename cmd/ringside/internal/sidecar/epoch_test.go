@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
 
@@ -76,7 +77,7 @@ func TestFullCatalogBeginsANewEpoch(t *testing.T) {
 		t.Fatalf("%d sources, ring %v", a.Ring.Sources(), state)
 	}
 	r.mu.Lock()
-	sources := r.rings[0].current.publisher.Ring().Sources()
+	sources := r.rings[0].current.Load().publisher.Ring().Sources()
 	r.mu.Unlock()
 	if b, _ := r.attach(shm.StartHead); b.Epoch == a.Epoch || sources != 1 {
 		t.Fatalf("no new epoch, %d sources", sources)
@@ -107,6 +108,38 @@ func TestOldEpochsAreBounded(t *testing.T) {
 	r.eventually(fmt.Sprintf("%d of %d leases", maxOldEpochs, held), func(d *status.Document) bool {
 		return len(d.Rings[0].Consumers) == maxOldEpochs
 	})
+}
+
+// TestMemoryUnderAClaimIsKept: the kernel may write into a claim at any time
+// until it is settled, and what it writes to must not be gone, or be something
+// else by then.
+func TestMemoryUnderAClaimIsKept(t *testing.T) {
+	now := time.Unix(1000, 0)
+	e, err := newEpoch(shm.Config{Name: "main", DataBytes: minRing})
+	if err != nil {
+		t.Fatal(err)
+	}
+	producer, err := e.publisher.AddSource(shm.SourceInfo{Name: "flows", KeySize: 4, ValueSize: 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	claimed, err := producer.Claim(t.Context(), 64, 4096)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.ended = now.Add(-time.Hour)
+	if err := e.finish(shm.StateSuperseded, time.Millisecond); err == nil {
+		t.Fatal("finished over an open claim")
+	}
+	r := &ring{old: []*epoch{e}}
+	if closing := (&Sidecar{}).forgotten(r, now); len(closing) != 0 || len(r.old) != 0 {
+		t.Fatalf("%d rings to be given back, %d kept in the list", len(closing), len(r.old))
+	}
+	claimed[len(claimed)-1] = 1 // would be a fault
+	producer.Abort()
+	if err := e.close(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestPatternFollowsWhatComesAndGoes(t *testing.T) {

@@ -53,13 +53,13 @@ func (s *Sidecar) lend(peer handoff.Peer, req handoff.AttachRequest) (_ *shm.Pub
 		return nil, 0, "", handoff.Refuse(syscall.EACCES, "%v", err)
 	}
 	if req.Source == "" {
-		return r.current.publisher, shm.AnySource, rule, nil
+		return r.current.Load().publisher, shm.AnySource, rule, nil
 	}
 	x, ok := r.sourceByName(req.Source)
 	if !ok {
 		return nil, 0, "", handoff.Refuse(syscall.ENOENT, "ring %q has no source %q; it has %s", name, req.Source, r.sourceNames())
 	}
-	return r.current.publisher, x.producer.Number(), rule, nil
+	return r.current.Load().publisher, x.producer.Number(), rule, nil
 }
 
 // Attached counts a consumer in, and has the maps read for it.

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ringside-bpf/ringside/cmd/ringside/internal/config"
+	"github.com/ringside-bpf/ringside/cmd/ringside/internal/status"
 	"github.com/ringside-bpf/ringside/reader"
 	"github.com/ringside-bpf/ringside/shm"
 )
@@ -26,7 +27,7 @@ type pattern struct {
 	ring    *ring
 	want    *config.Map
 	problem error          // why it could not be looked at
-	passed  []reader.Entry // what matches and could not be opened
+	passed  []reader.Entry // what matches and may not be opened
 }
 
 // want makes a source for every path and a pattern for every glob.
@@ -52,7 +53,9 @@ func (s *Sidecar) want() {
 func (s *Sidecar) look(now time.Time) {
 	for _, p := range s.patterns {
 		pins, passed, err := reader.Find(p.want.Path)
-		passed = slices.DeleteFunc(passed, func(e reader.Entry) bool { return e.Err == nil })
+		// Programs, symbolic links and what vanished meanwhile are not what a
+		// pattern for maps is about. What may not be looked at could be.
+		passed = slices.DeleteFunc(passed, func(e reader.Entry) bool { return e.Err == nil || codeOf(e.Err) != status.SourceDenied })
 		s.mu.Lock()
 		p.problem, p.passed = err, passed
 		p.add(pins)

@@ -40,7 +40,7 @@ func (s *Sidecar) document(process status.Sidecar, visible []string) *status.Doc
 	facts := status.Facts{Idle: !s.active}
 	reasons := s.processReasons(&doc.Sidecar, pool)
 	for _, r := range s.rings {
-		doc.Sidecar.Memory.Rings += r.current.publisher.Geometry().TotalBytes
+		doc.Sidecar.Memory.Rings += r.current.Load().publisher.Geometry().TotalBytes
 		for _, e := range r.old {
 			doc.Sidecar.Memory.History += e.publisher.Geometry().TotalBytes
 		}
@@ -76,7 +76,7 @@ func (s *Sidecar) process() status.Sidecar {
 }
 
 func (s *Sidecar) ringLine(r *ring) status.Ring {
-	g, t := r.current.publisher.Geometry(), r.current.publisher.Totals()
+	g, t := r.current.Load().publisher.Geometry(), r.current.Load().publisher.Totals()
 	line := status.Ring{
 		Name: g.Name, Bytes: g.DataBytes, Epoch: fmt.Sprintf("%016x", g.Epoch), Delivery: "lossy",
 		Head: t.Head, Frames: t.Frames, Rows: t.Rows, Sources: []status.Source{}, Consumers: []status.Consumer{},
@@ -91,7 +91,7 @@ func (s *Sidecar) ringLine(r *ring) status.Ring {
 		return cmp.Or(a.AttachedAt.Compare(b.AttachedAt), cmp.Compare(a.Name, b.Name))
 	})
 	for _, l := range leases {
-		line.Consumers = append(line.Consumers, consumerLine(l, l.Publisher == r.current.publisher))
+		line.Consumers = append(line.Consumers, consumerLine(l, l.Publisher == r.current.Load().publisher))
 	}
 	return line
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -18,12 +19,12 @@ import (
 )
 
 // ring is a name that consumers attach to, through all its epochs. The
-// sidecar's mutex guards it.
+// sidecar's mutex guards it, except for what never changes: config and rules.
 type ring struct {
 	config  config.Ring
 	rules   *acl.Rules
-	current *epoch
-	old     []*epoch // oldest first
+	current atomic.Pointer[epoch] // stored under the mutex; the heart loads it without
+	old     []*epoch              // oldest first
 	sources []*source
 	forced  time.Time // when an attachment last made everything due
 }
@@ -68,7 +69,7 @@ func (r *ring) admit(batch []*source, now time.Time) (old *epoch, refused map[*s
 }
 
 func (r *ring) tooSmallFor(room shm.Config) bool {
-	return r.current == nil || powerOfTwo(room.DataBytes) > r.current.publisher.Geometry().DataBytes
+	return r.current.Load() == nil || powerOfTwo(room.DataBytes) > r.current.Load().publisher.Geometry().DataBytes
 }
 
 func infosOf(batch []*source) []*reader.Info {
@@ -82,7 +83,7 @@ func infosOf(batch []*source) []*reader.Info {
 // append adds sources to the ring as it is.
 func (r *ring) append(batch []*source) error {
 	for _, s := range batch {
-		producer, err := r.current.publisher.AddSource(sourceInfo(&s.info))
+		producer, err := r.current.Load().publisher.AddSource(sourceInfo(&s.info))
 		if err != nil {
 			return err
 		}
@@ -112,11 +113,11 @@ func (r *ring) begin(room shm.Config, batch []*source, now time.Time) (old *epoc
 		x.producer = nil // not superseded in the old ring: the old ring is
 		x.moveTo(producer)
 	}
-	if old = r.current; old != nil {
+	if old = r.current.Load(); old != nil {
 		old.ended = now
 		r.old = append(r.old, old)
 	}
-	r.current = next
+	r.current.Store(next)
 	return old, nil
 }
 

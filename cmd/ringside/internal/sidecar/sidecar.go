@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,8 +42,9 @@ type Sidecar struct {
 	beat       atomic.Int64 // CLOCK_MONOTONIC of the last heartbeat
 	background sync.WaitGroup
 
+	rings []*ring // since New; what is in them is guarded by mu
+
 	mu       sync.Mutex
-	rings    []*ring
 	patterns []*pattern
 	leases   map[*handoff.Lease]struct{}
 	active   bool      // the pool reads
@@ -97,7 +99,7 @@ func (s *Sidecar) assemble(lookup acl.Lookup) error {
 		if err := s.startable(r); err != nil {
 			return err
 		}
-		if r.current == nil {
+		if r.current.Load() == nil {
 			if _, err := r.begin(shm.Config{Name: r.config.Name, DataBytes: max(r.config.Bytes, minRing)}, nil, now); err != nil {
 				return err
 			}
@@ -116,6 +118,10 @@ func (s *Sidecar) listen(lookup acl.Lookup) error {
 	if err != nil {
 		return fmt.Errorf("socket.group: %w", err)
 	}
+	if gid > 0 && s.config.Socket.Group == "" && s.config.Socket.Mode == nil && !mayGive(gid) {
+		// The rules decide at every attachment anyway: see acl.SocketMode.
+		mode, gid = 0o666, acl.KeepGID
+	}
 	if err := ownDirectory(s.config.Socket.Path); err != nil {
 		return err
 	}
@@ -133,6 +139,12 @@ func (s *Sidecar) listen(lookup acl.Lookup) error {
 		e.Msg("who may attach")
 	}
 	return nil
+}
+
+// mayGive tells whether this process may give a file of its own to a group.
+func mayGive(gid int) bool {
+	groups, err := os.Getgroups()
+	return os.Geteuid() == 0 || os.Getegid() == gid || err == nil && slices.Contains(groups, gid)
 }
 
 // likelyUser is the uid that somebody behind sudo will want to let in.
@@ -172,20 +184,14 @@ func (s *Sidecar) Run(ctx context.Context) error {
 	return err
 }
 
-// heart tells every reader that its publisher lives.
+// heart tells every reader that its publisher lives. It needs no mutex: making a
+// large ring takes a while, in which no reader of another one should worry.
 func (s *Sidecar) heart(ctx context.Context) {
 	tick := time.NewTicker(heartbeat)
 	defer tick.Stop()
-	var beating []*shm.Publisher
 	for {
-		s.mu.Lock()
-		beating = beating[:0]
 		for _, r := range s.rings {
-			beating = append(beating, r.current.publisher)
-		}
-		s.mu.Unlock()
-		for _, p := range beating {
-			p.Beat()
+			r.current.Load().beat()
 		}
 		s.beat.Store(int64(shm.Monotonic()))
 		select {
@@ -225,7 +231,7 @@ func (s *Sidecar) drain() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, r := range s.rings {
-		err = errors.Join(err, r.current.finish(shm.StateEnded))
+		err = errors.Join(err, r.current.Load().finish(shm.StateEnded, finishPatience))
 	}
 	return err
 }
@@ -242,9 +248,9 @@ func (s *Sidecar) close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, r := range s.rings {
-		for _, e := range append(r.old, r.current) {
+		for _, e := range append(r.old, r.current.Load()) {
 			if e != nil {
-				errs = append(errs, e.publisher.Close())
+				errs = append(errs, e.close())
 			}
 		}
 	}

@@ -36,7 +36,7 @@ func (s *Sidecar) tidy(now time.Time) {
 		s.log.about(zerolog.InfoLevel, "reader", "nobody is attached, reading rests", nil)
 	}
 	for _, e := range closing {
-		if err := e.publisher.Close(); err != nil {
+		if err := e.close(); err != nil {
 			s.log.Error().Err(err).Msg("an old ring was not given back")
 		}
 	}
@@ -83,7 +83,7 @@ func (s *Sidecar) supersede(old *epoch) {
 	g := old.publisher.Geometry()
 	s.log.Info().Str("ring", g.Name).Str("was", size64(g.DataBytes).String()).Msg("the ring was replaced, consumers attach again")
 	s.background.Go(func() {
-		if err := old.finish(shm.StateSuperseded); err != nil {
+		if err := old.finish(shm.StateSuperseded, finishPatience); err != nil {
 			s.log.Warn().Str("ring", g.Name).Err(err).Msg("a scan hangs in the old ring, its memory is kept")
 		}
 	})
