@@ -17,8 +17,12 @@ GO ?= $(shell for go in go /usr/local/go/bin/go; do minor=$(call minor-of,$$go);
 PREFIX  ?= /usr/local
 DESTDIR ?=
 VERSION ?= $(shell git -c safe.directory='*' describe --tags --always --dirty 2>/dev/null || echo unknown)
-# Under sudo git does not trust a user's clone, and the go command would fail to record the commit.
+# Git does not trust the clone of another user, and the go command would fail to record the commit:
+# ours, and those that tests run.
 VCS     := $(if $(shell git rev-parse HEAD 2>/dev/null),auto,false)
+ifeq ($(VCS),false)
+export GOFLAGS += -buildvcs=false
+endif
 # The documentation code of the command-line library has no use at run time; see bin/share.
 TAGS    := urfave_cli_no_docs
 LDFLAGS := -s -w -X main.version=$(VERSION)
