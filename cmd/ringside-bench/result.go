@@ -63,7 +63,7 @@ func (r *result) print(w io.Writer) error {
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(w, "\nMethod: %s\n", strings.Join(r.Method, " "))
+	_, err := fmt.Fprintf(w, "\nMethod\n- %s\n", strings.Join(r.Method, "\n- "))
 	return err
 }
 
