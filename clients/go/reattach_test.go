@@ -206,6 +206,13 @@ func TestWaitingForASidecarEndsWithTheContext(t *testing.T) {
 	for b, err := range sub.Batches(ctx) {
 		t.Error(b, err)
 	}
+	if err := sub.Stats().Away; !errors.Is(err, ErrNoSidecar) {
+		t.Errorf("away because of %v", err)
+	}
+	comesBack(t, s, sub, Loss{})
+	if err := sub.Stats().Away; err != nil {
+		t.Error(err)
+	}
 }
 
 func TestAttachSaysWhyNot(t *testing.T) {
