@@ -45,6 +45,10 @@ func TestMain(m *testing.M) {
 		fmt.Fprintf(os.Stderr, "descriptors leaked: %d before, %d after\n", descriptors, n)
 		code = 1
 	}
+	// A goroutine that has done its work may still be on its way out.
+	for end := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > goroutines && time.Now().Before(end); {
+		runtime.Gosched()
+	}
 	if n := runtime.NumGoroutine(); code == 0 && n > goroutines {
 		stacks := make([]byte, 1<<20)
 		fmt.Fprintf(os.Stderr, "goroutines leaked: %d before, %d after:\n%s\n", goroutines, n, stacks[:runtime.Stack(stacks, true)])
