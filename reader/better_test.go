@@ -28,10 +28,10 @@ type sink struct {
 	rows int
 }
 
-func (s *sink) Largest() int                                        { return len(s.mem) }
+func (s *sink) Largest() int                                         { return len(s.mem) }
 func (s *sink) Claim(_ context.Context, _, most int) ([]byte, error) { return s.mem[:most], nil }
-func (s *sink) Commit(f Frame)                                      { s.rows += f.Rows }
-func (s *sink) Abort()                                              {}
+func (s *sink) Commit(f Frame)                                       { s.rows += f.Rows }
+func (s *sink) Abort()                                               {}
 
 func TestBetterEngineIsTriedAgain(t *testing.T) {
 	m, pin := bpftest.NewPinned(t, "flows", &ebpf.MapSpec{Type: ebpf.Hash, KeySize: 4, ValueSize: 8, MaxEntries: 10})

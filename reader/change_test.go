@@ -52,7 +52,11 @@ func TestMapFrozenWhileRead(t *testing.T) {
 			t.Fatalf("the reader keeps the owner from freezing: %v", err)
 		}
 		same(t, scan(t, s, dst), want)
-		same(t, scan(t, open(t, pin, o), dst), want) // opened when it was frozen already
+		again := open(t, pin, o) // opened when it was frozen already
+		same(t, scan(t, again, dst), want)
+		if s.Info().Frozen || !again.Info().Frozen {
+			t.Errorf("frozen: %v before, %v after", s.Info().Frozen, again.Info().Frozen)
+		}
 	})
 }
 
@@ -222,11 +226,31 @@ func TestKernelWithoutBatch(t *testing.T) {
 		if i := early.Info(); i.Engine != reader.EngineWalk || !strings.Contains(i.EngineReason, "batch was given up") {
 			t.Errorf("at run time: %s: %s", i.Engine, i.EngineReason)
 		}
-		if i := late.Info(); i.Engine != reader.EngineWalk || !strings.Contains(i.EngineReason, "no batch") {
+		if i := late.Info(); i.Engine != reader.EngineWalk || !strings.Contains(i.EngineReason, "not batch: ") {
 			t.Errorf("at open: %s: %s", i.Engine, i.EngineReason)
 		}
 		same(t, scan(t, late, dst), want)
 	})
+}
+
+func TestMmapableArrayWithoutTheRightToWrite(t *testing.T) {
+	m, pin := bpftest.NewPinned(t, "flows", &ebpf.MapSpec{Type: ebpf.Array, Flags: mmapable, KeySize: 4, ValueSize: 8, MaxEntries: 50})
+	want := fill(t, m, 50)
+	if err := os.Chmod(pin, 0o444); err != nil {
+		t.Fatal(err)
+	}
+	var s *reader.Source
+	if err := bpftest.AsUser(t, bpftest.Nobody, func() (err error) {
+		s, err = reader.Open(pin, reader.Options{})
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if i := s.Info(); i.Engine != reader.EngineBatch || !strings.Contains(i.EngineReason, "not mmap: mapping needs the pin to be opened for writing") {
+		t.Errorf("%s: %s", i.Engine, i.EngineReason)
+	}
+	same(t, scan(t, s, readertest.For(t, s, 1<<14)), want)
 }
 
 func TestInterruptedScanHasNoLast(t *testing.T) {

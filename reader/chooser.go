@@ -5,6 +5,7 @@ package reader
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -25,6 +26,10 @@ var candidates = [...]struct {
 	{EngineWalk, openWalk},
 }
 
+// errOutOfQuestion marks engines that this kind of map never has: nothing to
+// tell anybody about.
+var errOutOfQuestion = errors.New("only arrays with BPF_F_MMAPABLE can be mapped")
+
 // rank is the place of an engine among the candidates.
 func rank(name string) int {
 	for i, c := range candidates {
@@ -41,9 +46,6 @@ func (s *Source) choose() error {
 		return fmt.Errorf("%s: %w: no engine is called %q", s.info.Pin, ErrNoEngine, want)
 	}
 	passed, ok := s.try(0, len(candidates))
-	if ok && passed != nil {
-		s.explain(passed.Error())
-	}
 	if !ok {
 		return fmt.Errorf("%s: %w: %w", s.info.Pin, ErrNoEngine, passed)
 	}
@@ -59,8 +61,13 @@ func (s *Source) try(from, to int) (passed error, ok bool) {
 		}
 		e, reason, err := c.open(s)
 		if err != nil {
-			passed = also(passed, c.name, err)
+			if !errors.Is(err, errOutOfQuestion) || s.options.Engine != "" {
+				passed = errors.Join(passed, fmt.Errorf("not %s: %w", c.name, err))
+			}
 			continue
+		}
+		if passed != nil {
+			reason = fmt.Sprintf("%s (%s)", reason, oneLine(passed))
 		}
 		s.install(e, c.name, reason)
 		if errors.Is(passed, notNow) {
@@ -74,19 +81,8 @@ func (s *Source) try(from, to int) (passed error, ok bool) {
 	return passed, false
 }
 
-// also adds why one more engine was passed over. That a hash cannot be mapped
-// goes without saying.
-func also(passed error, name string, err error) error {
-	switch {
-	case errors.Is(err, errNoArray):
-		return passed
-	case passed == nil:
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	return fmt.Errorf("%w; %s: %w", passed, name, err)
-}
-
-var errNoArray = errors.New("only arrays can be mapped")
+// oneLine is what errors.Join joined, for people.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // fallBack replaces an engine that failed with the next one. The better one is
 // tried again later.
@@ -126,7 +122,7 @@ func (s *Source) tryBetter() {
 	}
 	s.better.at = 0
 	if passed, ok := s.try(0, rank(s.info.Engine)); !ok {
-		s.explain(passed.Error())
+		s.explain(oneLine(passed))
 		if errors.Is(passed, notNow) {
 			s.better.later(now)
 		}
@@ -134,21 +130,18 @@ func (s *Source) tryBetter() {
 }
 
 func openMmap(s *Source) (engine, string, error) {
-	if s.info.Type != ebpf.Array {
-		return nil, "", errNoArray
-	}
-	if s.info.Flags&unix.BPF_F_MMAPABLE == 0 {
-		return nil, "", errors.New("the array was created without BPF_F_MMAPABLE")
+	if s.info.Type != ebpf.Array || s.info.Flags&unix.BPF_F_MMAPABLE == 0 {
+		return nil, "", errOutOfQuestion
 	}
 	// The kernel maps no read-only descriptor. This one is closed again right
 	// away: the mapping keeps the map, and holds no right to write.
 	fd, errno := objGet(s.info.Pin, 0)
 	if errno != 0 {
-		return nil, "", fmt.Errorf("opening the pin for writing, which mapping needs: %w", errno)
+		return nil, "", fmt.Errorf("mapping needs the pin to be opened for writing: %w", errno)
 	}
 	defer unix.Close(fd)
 	if raw, errno := objInfo(fd); errno != 0 || raw.ID != s.info.MapID {
-		return nil, "", errors.New("the pin was replaced meanwhile")
+		return nil, "", ErrReplaced
 	}
 	e, err := newMmapEngine(fd, &s.info, newPace(s.options.MaxHold))
 	return e, "the array is mmapable: its pages are read without a system call", err
@@ -167,5 +160,5 @@ func openWalk(s *Source) (engine, string, error) {
 	if err := e.probe(); err != nil {
 		return nil, "", err
 	}
-	return s.folded(e), "the map has no batch lookups: one key at a time", nil
+	return s.folded(e), "one key at a time", nil
 }

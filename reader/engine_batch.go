@@ -9,8 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxStalls bounds calls in a row that bring no row.
-const maxStalls = 16
+// maxStalls bounds calls in a row that bring no row; making room for the
+// largest bucket, by doubling, needs no more.
+const maxStalls = 32
 
 // batchEngine lets BPF_MAP_LOOKUP_BATCH write straight into claims.
 type batchEngine struct {
@@ -36,7 +37,7 @@ func (e *batchEngine) probe() error {
 	if errno == 0 || errno == unix.ENOENT || errno == unix.ENOSPC || transient(errno) {
 		return nil
 	}
-	return fmt.Errorf("%w: BPF_MAP_LOOKUP_BATCH: %w", errEngine, named(errno))
+	return fmt.Errorf("BPF_MAP_LOOKUP_BATCH: %w", named(errno))
 }
 
 func (e *batchEngine) close() error { return nil }
@@ -45,34 +46,25 @@ func (e *batchEngine) scan(ctx context.Context, dst Destination, p *pass) error 
 	e.call.rewind()
 	p.stats.ScratchBytes = len(e.scratch)
 	limit := e.rows.fit(dst.Largest())
-	least := 1 // rows the next claim must hold
+	least := 1 // rows the next call must have room for
 	for stalls := 0; !p.ended; {
+		before := p.stats.Rows
+		var err error
 		if least > limit {
-			if err := e.spill(ctx, dst, p, least, limit); err != nil {
-				return err
-			}
-			least = 1
-			continue
+			least, err = e.spill(ctx, dst, p, least, limit)
+		} else {
+			least, err = e.step(ctx, dst, p, least, limit)
 		}
-		want := max(e.pace.rows(limit), least)
-		buf, err := dst.Claim(ctx, e.rows.bytes(least), e.rows.bytes(want))
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
+		case p.stats.Rows > before:
+			stalls = 0
+		case stalls >= maxStalls:
+			return fmt.Errorf("%w: %d batches in a row brought no row", errEngine, stalls)
+		default:
+			stalls++
 		}
-		room := min(e.rows.fit(len(buf)), want)
-		n, errno := e.read(buf, room, p)
-		if n == 0 && errno != unix.ENOENT {
-			dst.Abort()
-			if stalls++; stalls > maxStalls {
-				return fmt.Errorf("%w: %d batches in a row brought no row: %w", errEngine, stalls, named(errno))
-			}
-			if least, err = e.retry(errno, room, limit); err != nil {
-				return err
-			}
-			continue
-		}
-		least, stalls = 1, 0
-		p.commit(dst, buf, e.rows, room, n, e.ends(p, n, errno))
 		// A trie restarts from its beginning when the key at the cursor is gone;
 		// without a bound, churn could keep a scan going for ever.
 		if !p.ended && p.stats.Rows > 2*e.entries+maxStalls {
@@ -80,6 +72,24 @@ func (e *batchEngine) scan(ctx context.Context, dst Destination, p *pass) error 
 		}
 	}
 	return nil
+}
+
+// step makes one call straight into a claim. It returns how many rows the next
+// call must have room for.
+func (e *batchEngine) step(ctx context.Context, dst Destination, p *pass, least, limit int) (int, error) {
+	want := max(e.pace.rows(limit), least)
+	buf, err := dst.Claim(ctx, e.rows.bytes(least), e.rows.bytes(want))
+	if err != nil {
+		return 0, err
+	}
+	room := min(e.rows.fit(len(buf)), want)
+	n, errno := e.read(buf, room, p)
+	if n == 0 && errno != unix.ENOENT {
+		dst.Abort()
+		return e.retry(errno, room, limit)
+	}
+	p.commit(dst, buf, e.rows, room, n, e.ends(p, n, errno))
+	return 1, nil
 }
 
 // ends reports whether n more rows, read with errno, complete the scan.

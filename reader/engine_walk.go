@@ -49,7 +49,7 @@ func newWalkEngine(fd int, info *Info, rows layout, pc pace) *walkEngine {
 // probe asks for the first key.
 func (e *walkEngine) probe() error {
 	if errno := e.call.nextKey(nil, e.key); errno != 0 && errno != unix.ENOENT {
-		return fmt.Errorf("%w: BPF_MAP_GET_NEXT_KEY: %w", errEngine, named(errno))
+		return fmt.Errorf("BPF_MAP_GET_NEXT_KEY: %w", named(errno))
 	}
 	return nil
 }

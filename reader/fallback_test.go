@@ -42,7 +42,7 @@ func TestProgramsRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer s.Close()
-		wantEngine(t, s, reader.EngineBatch, "pump: ", "iter: ", "not permitted")
+		wantEngine(t, s, reader.EngineBatch, "not pump: ", "not iter: ", "not permitted")
 		same(t, scan(t, s, readertest.For(t, s, 1<<14)), want)
 	}
 }
@@ -66,7 +66,7 @@ func TestProgramsRunWithoutRights(t *testing.T) {
 
 func TestLockedScansTakeTheLock(t *testing.T) {
 	_, pin := bpftest.NewPinned(t, "flows", &small)
-	wantEngine(t, open(t, pin, reader.Options{Consistency: reader.Locked}), reader.EngineBatch, "pump: it takes no lock")
+	wantEngine(t, open(t, pin, reader.Options{Consistency: reader.Locked}), reader.EngineBatch, "not pump: it takes no lock")
 	// An array has neither locks nor keys that could be missed.
 	_, pin = bpftest.NewPinned(t, "table", &ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 5})
 	wantEngine(t, open(t, pin, reader.Options{Consistency: reader.Locked}), reader.EnginePump)
@@ -85,7 +85,7 @@ func TestRowsThatNoProgramGives(t *testing.T) {
 	}
 	// Tries have no order that a program could follow.
 	_, pin = bpftest.NewPinned(t, "routes", &ebpf.MapSpec{Type: ebpf.LPMTrie, Flags: 1, KeySize: 8, ValueSize: 4, MaxEntries: 5})
-	wantEngine(t, open(t, pin, reader.Options{}), reader.EngineBatch, "pump: no program reads such a map")
+	wantEngine(t, open(t, pin, reader.Options{}), reader.EngineBatch, "not pump: no program reads such a map")
 }
 
 func TestSweepNeedsScratch(t *testing.T) {

@@ -68,14 +68,14 @@ type Info struct {
 	CPUs         int // that a row has values of: the possible ones; 0 if it has a single value
 	SummedCPUs   int // that are added up in each row; 0 if none are
 	SpinLock     bool
-	WordAtomic   bool // aligned 8-byte words are whole, larger values may be torn
-	Frozen       bool
+	Frozen       bool // when it was opened; user space may not write it any more
+	WordAtomic   bool // aligned 8-byte words are whole, larger values may be torn; without it whole values are
 
 	Schema       *schema.Schema // nil: rows are bytes
 	SchemaReason string         // why a side is missing
 
 	Engine, EngineReason string
-	Consistency          Consistency
+	Consistency          Consistency // what the engine keeps, not what was asked for
 }
 
 // rows is how the map's own rows are laid out by an engine that packs them.

@@ -3,6 +3,7 @@
 package reader
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"strings"
@@ -37,4 +38,11 @@ func fdKind(fd int) (Kind, error) {
 		return KindLink, nil
 	}
 	return KindOther, nil
+}
+
+// fdFrozen reports whether the map's owner has frozen it, which only /proc
+// tells. Not to know is no reason to fail.
+func fdFrozen(fd int) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", fd))
+	return err == nil && bytes.Contains(b, []byte("\nfrozen:\t1\n"))
 }

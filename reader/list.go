@@ -121,9 +121,7 @@ func walk(dir string, visit func(Entry) bool) {
 func walkDir(dir string, dev uint64, depth int, visit func(Entry) bool) bool {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		err = &PinError{Path: dir, Cause: fmt.Errorf("list the directory: %w", asPermission(err)), OwnUID: os.Geteuid(),
-			Remedy: "chmod o+rx " + dir + ", or run as root"}
-		if !visit(Entry{Path: dir, Kind: KindDir, Err: err}) {
+		if !visit(Entry{Path: dir, Kind: KindDir, Err: explainList(dir, err)}) {
 			return false
 		}
 	}
@@ -176,9 +174,13 @@ func look(path string, mode fs.FileMode) Entry {
 	return Entry{Path: path, Kind: kind}
 }
 
-func asPermission(err error) error {
-	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("%w: %w", ErrPermission, err)
+// explainList says why a directory could not be listed.
+func explainList(dir string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return denied(dir, dir, fmt.Errorf("%w: it may not be listed", ErrPermission), "chmod o+rx "+dir)
+	case errors.Is(err, fs.ErrNotExist):
+		return explainStat(dir, unix.ENOENT)
 	}
-	return err
+	return &PinError{Path: dir, Cause: fmt.Errorf("list the directory: %w", err)}
 }

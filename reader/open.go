@@ -32,6 +32,12 @@ func describe(pin string, o Options) (*Source, error) {
 		return nil, &PinError{Path: pin, Cause: err}
 	}
 	s := &Source{options: o.withDefaults(pin)}
+	if c := s.options.Consistency; c != Walked && c != Locked {
+		return nil, fmt.Errorf("%s: consistency %q is neither %s nor %s", pin, c, Walked, Locked)
+	}
+	if c := s.options.PerCPU; c != All && c != Sum {
+		return nil, fmt.Errorf("%s: percpu %q is neither %s nor %s", pin, c, All, Sum)
+	}
 	if s.probe, err = newPinProbe(pin); err != nil {
 		return nil, &PinError{Path: pin, Cause: err}
 	}
@@ -59,6 +65,9 @@ func (o Options) withDefaults(pin string) Options {
 	if o.Consistency == "" {
 		o.Consistency = Walked
 	}
+	if o.PerCPU == "" {
+		o.PerCPU = All
+	}
 	if o.MaxHold <= 0 {
 		o.MaxHold = defaultMaxHold
 	}
@@ -79,8 +88,7 @@ func (s *Source) learn(pin string) error {
 		Name: s.options.Name, Pin: pin, PinState: Pinned,
 		MapID: raw.ID, MapName: raw.name(),
 		Type: ebpf.MapType(raw.Type), TypeName: t.name, Flags: raw.Flags, MaxEntries: int(raw.MaxEntries),
-		KeySize: int(raw.KeySize), ValueSize: int(raw.ValueSize), MapValueSize: int(raw.ValueSize),
-		Consistency: s.options.Consistency, WordAtomic: t.refuse == "",
+		KeySize: int(raw.KeySize), ValueSize: int(raw.ValueSize), MapValueSize: int(raw.ValueSize), Frozen: fdFrozen(s.fd),
 	}
 	if t.perCPU {
 		cpus, err := ebpf.PossibleCPU()
@@ -103,6 +111,7 @@ func (s *Source) prepare() error {
 		return fmt.Errorf("%s: %w: a %s map: %s", s.info.Pin, ErrUnsupported, t.name, t.refuse)
 	}
 	s.info.SpinLock = hasSpinLock(s.fd, &s.info)
+	s.info.WordAtomic = !s.info.SpinLock
 	if s.options.PerCPU == Sum {
 		if err := s.sumUp(); err != nil {
 			return err

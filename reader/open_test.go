@@ -108,7 +108,8 @@ func TestOpenPermissionDenied(t *testing.T) {
 	if err := os.Chmod(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	wantPinError(t, bpftest.AsUser(t, bpftest.Nobody, denied), reader.ErrPermission, "mode 0700", "chmod o+x "+dir)
+	wantPinError(t, bpftest.AsUser(t, bpftest.Nobody, denied), reader.ErrPermission,
+		"mode 0700", "chmod o+x "+dir+", or run as root")
 }
 
 func TestOpenRefused(t *testing.T) {
@@ -153,5 +154,21 @@ func TestOpenLeaksNoDescriptor(t *testing.T) {
 	}
 	if after := count(); after != before {
 		t.Errorf("%d descriptors, then %d", before, after)
+	}
+}
+
+func TestOpenRefusesUnknownOptions(t *testing.T) {
+	_, pin := bpftest.NewPinned(t, "flows", &small)
+	if _, err := reader.Open(pin, reader.Options{Engine: "syphon"}); !errors.Is(err, reader.ErrNoEngine) || !strings.Contains(err.Error(), `"syphon"`) {
+		t.Errorf("engine: %v", err)
+	}
+	if _, err := reader.Open(pin, reader.Options{Engine: reader.EngineMmap}); !errors.Is(err, reader.ErrNoEngine) || !strings.Contains(err.Error(), "BPF_F_MMAPABLE") {
+		t.Errorf("engine that cannot: %v", err)
+	}
+	if _, err := reader.Open(pin, reader.Options{PerCPU: "mean"}); err == nil || !strings.Contains(err.Error(), `"mean"`) {
+		t.Errorf("percpu: %v", err)
+	}
+	if _, err := reader.Open(pin, reader.Options{Consistency: "eventual"}); err == nil || !strings.Contains(err.Error(), `"eventual"`) {
+		t.Errorf("consistency: %v", err)
 	}
 }

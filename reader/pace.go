@@ -31,7 +31,8 @@ func (p *pace) rows(limit int) int {
 
 // note learns from a call, from a cheaper one faster: what is sought is the
 // kernel's cost of a row, and a thread that lost its processor in between
-// measures more than that, never less.
+// measures more than that, never less. One such call must not collapse the
+// chunk.
 func (p *pace) note(rows int, ns int64) {
 	if rows <= 0 {
 		return
@@ -40,6 +41,6 @@ func (p *pace) note(rows int, ns int64) {
 	if cost < p.perRow {
 		p.perRow += (cost - p.perRow) / 4
 	} else {
-		p.perRow += (cost - p.perRow) / 16
+		p.perRow += (min(cost, 4*p.perRow) - p.perRow) / 16
 	}
 }

@@ -50,7 +50,7 @@ func openAny(path string) (int, Kind, error) {
 		fd, errno = objGet(path, 0) // links open only for reading and writing
 	}
 	if errno != 0 {
-		return -1, KindOther, explainOpen(path, &st, errno)
+		return -1, KindOther, explainOpen(path, errno)
 	}
 	kind, err := fdKind(fd)
 	if err != nil {
@@ -69,40 +69,42 @@ func explainStat(path string, err error) error {
 		}
 		return &PinError{Path: path, Cause: ErrNotPinned, Remedy: hint(path)}
 	case errors.Is(err, unix.EACCES):
-		e := &PinError{Path: path, Cause: fmt.Errorf("%w: a directory above it may not be searched", ErrPermission), OwnUID: os.Geteuid()}
-		for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
-			var st unix.Stat_t
-			if unix.Stat(dir, &st) == nil {
-				e.Known, e.Mode, e.Owner = true, fs.FileMode(st.Mode&0o777), st.Uid
-				e.Remedy = fmt.Sprintf("chmod o+x %s, or run as uid %d or root", dir, st.Uid)
-				return e
-			}
-			if dir == filepath.Dir(dir) {
-				return e
-			}
+		dir := filepath.Dir(path)
+		for st := new(unix.Stat_t); dir != filepath.Dir(dir) && unix.Stat(dir, st) != nil; {
+			dir = filepath.Dir(dir)
 		}
+		return denied(path, dir, fmt.Errorf("%w: %s may not be searched", ErrPermission, dir), "chmod o+x "+dir)
 	}
 	return &PinError{Path: path, Cause: err}
 }
 
-// explainOpen says why the kernel would not open what is there.
-func explainOpen(path string, st *unix.Stat_t, errno unix.Errno) error {
-	e := &PinError{
-		Path: path, Known: true, Mode: fs.FileMode(st.Mode & 0o777), Owner: st.Uid, OwnUID: os.Geteuid(),
-	}
-	switch errno {
-	case unix.EACCES:
-		e.Cause = fmt.Errorf("%w: %w", ErrPermission, errno)
-		e.Remedy = fmt.Sprintf("chmod o+r %s (or chgrp and chmod g+r), or run as uid %d or root", path, st.Uid)
-	case unix.EPERM, unix.ENOSYS:
-		e.Cause = fmt.Errorf("%w: %w: %w", ErrRefused, ErrPermission, errno)
-		e.Remedy = "grant CAP_BPF (before Linux 5.19 opening a pin needs it), and see that no seccomp filter or security module forbids bpf(2)"
-	case unix.ENOENT:
-		e.Cause, e.Remedy = fmt.Errorf("%w: it vanished while it was opened", ErrNotPinned), hint(path)
-	default:
-		e.Cause = fmt.Errorf("open the pin: %w", errno)
+// denied describes a refusal by the mode of at, which is path or above it.
+func denied(path, at string, cause error, remedy string) *PinError {
+	e := &PinError{Path: path, Cause: cause, OwnUID: os.Geteuid(), Remedy: remedy + ", or run as root"}
+	var st unix.Stat_t
+	if unix.Stat(at, &st) == nil {
+		e.Known, e.Mode, e.Owner = true, fs.FileMode(st.Mode&0o777), st.Uid
+		if st.Uid != 0 {
+			e.Remedy += fmt.Sprintf(" or uid %d", st.Uid)
+		}
 	}
 	return e
+}
+
+// explainOpen says why the kernel would not open what is there.
+func explainOpen(path string, errno unix.Errno) error {
+	switch errno {
+	case unix.EACCES:
+		return denied(path, path, fmt.Errorf("%w: %w", ErrPermission, errno),
+			fmt.Sprintf("chmod o+r %s (or chgrp and chmod g+r)", path))
+	case unix.EPERM, unix.ENOSYS:
+		e := denied(path, path, fmt.Errorf("%w: %w: %w", ErrRefused, ErrPermission, errno), "")
+		e.Remedy = "grant CAP_BPF (before Linux 5.19 opening a pin needs it), and see that no seccomp filter or security module forbids bpf(2)"
+		return e
+	case unix.ENOENT:
+		return &PinError{Path: path, Cause: fmt.Errorf("%w: it vanished while it was opened", ErrNotPinned), Remedy: hint(path)}
+	}
+	return &PinError{Path: path, Cause: fmt.Errorf("open the pin: %w", errno)}
 }
 
 // checkBPFFS reports whether dir lies in a bpffs.

@@ -111,6 +111,7 @@ func (p *Pool) SetActive(active bool) {
 		now := time.Now()
 		for _, t := range p.tasks {
 			t.force(now)
+			t.due = now // what was due while idle is not overdue
 		}
 	}
 	p.active = active

@@ -79,12 +79,19 @@ func (s *Source) install(e engine, name, reason string) {
 		s.engine.close()
 	}
 	s.engine = e
+	keeps := s.options.Consistency
+	t := lookupType(s.info.Type)
+	if keeps == Locked && !t.array && !(t.hash && name == EngineBatch) {
+		keeps = Walked
+		reason += "; locked reading is for hashes and batch lookups only"
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.info.Engine, s.info.EngineReason, s.chosen = name, reason, reason
+	s.info.Engine, s.info.EngineReason, s.info.Consistency = name, reason, keeps
+	s.chosen = reason
 }
 
-// explain adds to the engine's own reason why a better one was not taken.
+// explain adds to the engine's own reason what has happened since.
 func (s *Source) explain(why string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -161,7 +168,7 @@ func (s *Source) setPinState(state PinState) {
 
 // Close releases the map. Closing twice is harmless.
 func (s *Source) Close() error {
-	if s.fd < 0 {
+	if s.fd < 0 || s.probe == nil { // closed, or never opened
 		return nil
 	}
 	var first error

@@ -14,11 +14,12 @@ const maxScratchBytes = 64 << 20
 
 // spill reads one batch through private memory, for a bucket of more rows than
 // the largest frame holds: the kernel gives out buckets only whole. It happens
-// with large values, where the extra copy is small beside the rest.
-func (e *batchEngine) spill(ctx context.Context, dst Destination, p *pass, room, limit int) error {
+// with large values, where the extra copy is small beside the rest. It returns
+// how many rows the next call must have room for.
+func (e *batchEngine) spill(ctx context.Context, dst Destination, p *pass, room, limit int) (int, error) {
 	for ; ; room *= 2 {
 		if e.rows.bytes(room) > maxScratchBytes {
-			return fmt.Errorf("%w: %d rows of one hash bucket need more than %d bytes", errEngine, room, maxScratchBytes)
+			return 0, fmt.Errorf("%w: %d rows of one hash bucket need more than %d bytes", errEngine, room, maxScratchBytes)
 		}
 		if need := e.rows.bytes(room); need > len(e.scratch) {
 			e.scratch = make([]byte, need)
@@ -30,10 +31,9 @@ func (e *batchEngine) spill(ctx context.Context, dst Destination, p *pass, room,
 			continue
 		}
 		if n == 0 && errno != unix.ENOENT {
-			_, err := e.retry(errno, room, limit)
-			return err // nil: the caller tries again from the same place
+			return e.retry(errno, room, limit)
 		}
-		return e.unload(ctx, dst, p, room, n, limit, errno)
+		return 1, e.unload(ctx, dst, p, room, n, limit, errno)
 	}
 }
 

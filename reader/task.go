@@ -184,10 +184,10 @@ func (p *Pool) finish(t *Task, began time.Time, stats ScanStats, err, pinErr err
 	t.cost += (spent - t.cost) / 4
 	p.stretch = max(1, p.demand()/p.duty)
 	t.effective = time.Duration(float64(t.job.Every) * p.stretch)
-	// A source that is behind is due at once, but does not catch up on scans
-	// whose time has passed.
-	t.due = t.due.Add(t.effective)
-	if t.forced || t.due.Before(now) {
+	// Scans whose time has passed are left out, the rhythm is kept.
+	missed := max(0, now.Sub(t.due)-1) / t.effective
+	t.due = t.due.Add((missed + 1) * t.effective)
+	if t.forced {
 		t.due = now
 	}
 	p.mu.Unlock()

@@ -15,6 +15,7 @@ type mapType struct {
 	refuse string // why its content cannot be read as rows; empty if it can
 	perCPU bool
 	array  bool // u32 indexes, all present
+	hash   bool // batch lookups copy each bucket under its lock
 	inner  bool // values are ids of other maps
 }
 
@@ -27,19 +28,19 @@ const (
 
 // mapTypes by the kernel's number.
 var mapTypes = [...]mapType{
-	ebpf.Hash:                {name: "hash"},
+	ebpf.Hash:                {name: "hash", hash: true},
 	ebpf.Array:               {name: "array", array: true},
 	ebpf.ProgramArray:        {name: "prog_array", refuse: "it holds programs to jump to, not data"},
 	ebpf.PerfEventArray:      {name: "perf_event_array", refuse: "it holds perf event descriptors, and attaching to it would displace its owner"},
-	ebpf.PerCPUHash:          {name: "percpu_hash", perCPU: true},
+	ebpf.PerCPUHash:          {name: "percpu_hash", hash: true, perCPU: true},
 	ebpf.PerCPUArray:         {name: "percpu_array", perCPU: true, array: true},
 	ebpf.StackTrace:          {name: "stack_trace"},
 	ebpf.CGroupArray:         {name: "cgroup_array", refuse: "it holds cgroups to test against, not data"},
-	ebpf.LRUHash:             {name: "lru_hash"},
-	ebpf.LRUCPUHash:          {name: "lru_percpu_hash", perCPU: true},
+	ebpf.LRUHash:             {name: "lru_hash", hash: true},
+	ebpf.LRUCPUHash:          {name: "lru_percpu_hash", hash: true, perCPU: true},
 	ebpf.LPMTrie:             {name: "lpm_trie"},
 	ebpf.ArrayOfMaps:         {name: "array_of_maps", inner: true},
-	ebpf.HashOfMaps:          {name: "hash_of_maps", inner: true},
+	ebpf.HashOfMaps:          {name: "hash_of_maps", hash: true, inner: true},
 	ebpf.DevMap:              {name: "devmap", refuse: refuseDevice},
 	ebpf.SockMap:             {name: "sockmap", refuse: refuseSocket},
 	ebpf.CPUMap:              {name: "cpumap", refuse: refuseDevice},

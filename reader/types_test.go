@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 
 	"github.com/ringside-bpf/ringside/bpf/bpftest"
 	"github.com/ringside-bpf/ringside/reader"
@@ -135,5 +136,47 @@ func TestRefusedTypesSayWhy(t *testing.T) {
 				t.Errorf("no reason in %q", text)
 			}
 		})
+	}
+}
+
+// traceStack runs a program that stores its own stack.
+func traceStack(tb testing.TB, m *ebpf.Map) {
+	tb.Helper()
+	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.RawTracepoint, License: "GPL", Instructions: asm.Instructions{
+		asm.LoadMapPtr(asm.R2, m.FD()), asm.Mov.Imm(asm.R3, 0),
+		asm.FnGetStackid.Call(), asm.Return(),
+	}})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer p.Close()
+	if _, err := p.Run(&ebpf.RunOptions{Context: make([]byte, 8)}); err != nil {
+		tb.Fatalf("run: %v", err)
+	}
+}
+
+func TestScanStackTraces(t *testing.T) {
+	m, pin := bpftest.NewPinned(t, "stacks", &ebpf.MapSpec{Type: ebpf.StackTrace, KeySize: 4, ValueSize: 127 * 8, MaxEntries: 1000})
+	s := open(t, pin, reader.Options{})
+	dst := readertest.For(t, s, 1<<14)
+	if got := scan(t, s, dst); len(got) != 0 {
+		t.Fatalf("%d stacks before any was stored", len(got))
+	}
+	traceStack(t, m)
+	info := s.Info()
+	if info.Engine != reader.EngineWalk || !strings.Contains(info.EngineReason, "not batch: ") {
+		t.Errorf("engine %s: %s", info.Engine, info.EngineReason)
+	}
+	got := scan(t, s, dst)
+	if len(got) != 1 {
+		t.Fatalf("%d stacks", len(got))
+	}
+	for _, stack := range got {
+		if ip := binary.LittleEndian.Uint64([]byte(stack)); ip>>63 == 0 {
+			t.Errorf("the innermost frame is at %#x, not in the kernel", ip)
+		}
+		if text := string(info.Schema.Value.Append(nil, []byte(stack))); text[0] != '[' {
+			t.Error(text)
+		}
 	}
 }

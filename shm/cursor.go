@@ -184,7 +184,8 @@ func (c *Cursor) resume() {
 	default:
 		to = c.ring.shared.tail.Load()
 	}
-	if to <= c.pos.Offset || c.ring.shared.hw.Load()-to > c.ring.geometry.DataBytes {
+	// A keyframe's place is stored a moment before head passes the keyframe.
+	if to <= c.pos.Offset || to >= c.ring.shared.head.Load() || c.ring.shared.hw.Load()-to > c.ring.geometry.DataBytes {
 		to = c.ring.shared.last.Load()
 	}
 	c.pos.Offset = to &^ (frameAlign - 1) // what a hostile image says stays in bounds, too

@@ -3,15 +3,17 @@
 /*
  * What each process does: time on a CPU, context switches, system calls.
  *
- * All of it is charged when a thread leaves its CPU. A system call only raises a counter of that CPU,
- * so that the path every thread takes a million times a second stays a handful of instructions.
+ * All of it is charged when a thread leaves its CPU, or stays there long. A system call only raises a
+ * counter of that CPU, so that the path every thread takes a million times a second stays a handful of
+ * instructions.
  */
 #include "current.h"
 
 char __license[] SEC("license") = "Dual BSD/GPL";
 
-/* A thread that never yields is charged every so many system calls instead. */
+/* A thread that never yields is charged every so many system calls, or so often by the clock. */
 #define CALLS_AT_MOST 256
+#define STAY_AT_MOST_NS 20000000
 
 struct process_key {
 	__u32 tgid;
@@ -105,5 +107,19 @@ int leave_cpu(void *ctx)
 
 	if (s)
 		charge(s, 1);
+	return 0;
+}
+
+/* The scheduler's own account, on every tick: for whoever neither leaves its CPU nor calls the kernel. */
+SEC("raw_tp/sched_stat_runtime")
+int stay_on_cpu(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct slice *s;
+
+	if (ctx->args[0] != bpf_get_current_task()) /* of another CPU's thread */
+		return 0;
+	s = this_slice();
+	if (s && s->since_ns && bpf_ktime_get_ns() - s->since_ns >= STAY_AT_MOST_NS)
+		charge(s, 0);
 	return 0;
 }

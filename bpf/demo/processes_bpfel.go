@@ -40,6 +40,7 @@ const (
 	processesMapSlices        = "slices"
 	processesProgEnterSyscall = "enter_syscall"
 	processesProgLeaveCpu     = "leave_cpu"
+	processesProgStayOnCpu    = "stay_on_cpu"
 	processesVarPidnsDev      = "pidns_dev"
 	processesVarPidnsIno      = "pidns_ino"
 )
@@ -88,6 +89,7 @@ type processesSpecs struct {
 type processesProgramSpecs struct {
 	EnterSyscall *ebpf.ProgramSpec `ebpf:"enter_syscall"`
 	LeaveCpu     *ebpf.ProgramSpec `ebpf:"leave_cpu"`
+	StayOnCpu    *ebpf.ProgramSpec `ebpf:"stay_on_cpu"`
 }
 
 // processesMapSpecs contains maps before they are loaded into the kernel.
@@ -151,12 +153,14 @@ type processesVariables struct {
 type processesPrograms struct {
 	EnterSyscall *ebpf.Program `ebpf:"enter_syscall"`
 	LeaveCpu     *ebpf.Program `ebpf:"leave_cpu"`
+	StayOnCpu    *ebpf.Program `ebpf:"stay_on_cpu"`
 }
 
 func (p *processesPrograms) Close() error {
 	return _ProcessesClose(
 		p.EnterSyscall,
 		p.LeaveCpu,
+		p.StayOnCpu,
 	)
 }
 

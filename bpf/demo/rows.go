@@ -14,7 +14,7 @@ type (
 	// ProcessKey is a process (Tgid).
 	ProcessKey = processesProcessKey
 	// Process is what it did since the demo was loaded. It is brought up to date when one of its threads
-	// leaves a CPU, and every 256 system calls.
+	// leaves a CPU, and now and then while it stays.
 	Process = processesProcess
 
 	// LatencyBucket holds waits from FromNs up to the next bucket's. Its key is its index, a uint32.

@@ -10,7 +10,6 @@ import (
 	"slices"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/link"
 )
 
 // source is one part before it is loaded. Parts do not share an object, so that a kernel that refuses
@@ -35,7 +34,7 @@ func sources() []source {
 type loaded struct {
 	table *ebpf.Map
 	coll  *ebpf.Collection // owns table
-	links []link.Link
+	links []*os.File
 }
 
 func (s source) load(ns pidNamespace) (*loaded, error) {
@@ -71,12 +70,9 @@ func (s source) load(ns pidNamespace) (*loaded, error) {
 func (l *loaded) attach(spec *ebpf.CollectionSpec) error {
 	for _, name := range slices.Sorted(maps.Keys(spec.Programs)) {
 		tracepoint := spec.Programs[name].AttachTo
-		lnk, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: tracepoint, Program: l.coll.Programs[name]})
-		if errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("this kernel has no tracepoint %s: %w", tracepoint, err)
-		}
+		lnk, err := attachRawTracepoint(tracepoint, l.coll.Programs[name])
 		if err != nil {
-			return fmt.Errorf("attach to tracepoint %s: %w", tracepoint, err)
+			return err
 		}
 		l.links = append(l.links, lnk)
 	}

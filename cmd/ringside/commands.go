@@ -7,8 +7,16 @@ import "github.com/urfave/cli/v2"
 // commands lists the verbs in the order in which a new user meets them. Each
 // comes from the file of its name.
 func commands() []*cli.Command {
-	return []*cli.Command{
+	verbs := []*cli.Command{
 		mapsCommand(),
+		serveCommand(),
+		statusCommand(),
+		tailCommand(),
+		demoCommand(),
+		demoConsumerCommand(),
+		completionCommand(),
+		validateCommand(),
 		versionCommand(),
 	}
+	return append(verbs, documentation()...)
 }

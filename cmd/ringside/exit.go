@@ -11,7 +11,11 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ringside-bpf/ringside/cmd/ringside/internal/acl"
+	"github.com/ringside-bpf/ringside/cmd/ringside/internal/config"
 	"github.com/ringside-bpf/ringside/reader"
+	"github.com/ringside-bpf/ringside/shm"
+	"github.com/ringside-bpf/ringside/shm/handoff"
 )
 
 // Exit codes are a contract with scripts and service managers; those from 64 on
@@ -63,6 +67,39 @@ func noArguments(c *cli.Context) error {
 	return usageError("unexpected argument %q; see '%s --help'", c.Args().First(), c.Command.HelpName)
 }
 
+// meanings of errors that verbs let through. The first that fits decides, so
+// that what the kernel does not let us do comes before what follows from it.
+var meanings = []struct {
+	is   error
+	code int
+}{
+	{config.ErrFlags, exitUsage},
+	{reader.ErrPermission, exitPermission},
+	{reader.ErrRefused, exitPermission},
+	{handoff.ErrPermission, exitPermission},
+	{handoff.ErrNotAllowed, exitPermission},
+	{fs.ErrPermission, exitPermission},
+	{handoff.ErrNoSidecar, exitUnavailable},
+	{handoff.ErrNoReply, exitUnavailable},
+	{handoff.ErrHangup, exitUnavailable},
+	{handoff.ErrBusy, exitUnavailable},
+	{handoff.ErrTryAgain, exitUnavailable},
+	{config.ErrInvalid, exitConfig},
+	{acl.ErrNoGroup, exitConfig},
+	{fs.ErrNotExist, exitConfig}, // of a file that the user named
+	{handoff.ErrLive, exitConfig},
+	{handoff.ErrNoDirectory, exitConfig},
+	{handoff.ErrNotSocket, exitConfig},
+	{handoff.ErrNotFound, exitConfig},
+	{reader.ErrNotBPFFS, exitConfig},
+	{reader.ErrNotPinned, exitConfig},
+	{reader.ErrNotMap, exitConfig},
+	{reader.ErrUnsupported, exitConfig},
+	{reader.ErrNoEngine, exitConfig},
+	{reader.ErrTooLarge, exitConfig},
+	{shm.ErrTooLarge, exitConfig},
+}
+
 // exitCode maps an error to the contract. What a verb has not decided itself
 // follows from what the error is.
 func exitCode(err error) int {
@@ -74,8 +111,11 @@ func exitCode(err error) int {
 		return coded.code
 	case errors.Is(err, context.Canceled): // Ctrl-C
 		return exitOK
-	case errors.Is(err, reader.ErrPermission), errors.Is(err, reader.ErrRefused), errors.Is(err, fs.ErrPermission):
-		return exitPermission
+	}
+	for _, m := range meanings {
+		if errors.Is(err, m.is) {
+			return m.code
+		}
 	}
 	return exitInternal
 }

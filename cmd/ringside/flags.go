@@ -2,11 +2,15 @@
 
 package main
 
-import "github.com/urfave/cli/v2"
+import (
+	"github.com/urfave/cli/v2"
+
+	"github.com/ringside-bpf/ringside/cmd/ringside/internal/config"
+)
 
 const (
 	socketEnv     = "RINGSIDE_SOCKET"
-	defaultSocket = "/run/ringside/ringside.sock"
+	defaultSocket = config.DefaultSocket
 )
 
 // socketFlag is where the sidecar listens, for every verb that talks to it.

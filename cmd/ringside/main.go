@@ -15,7 +15,8 @@ import (
 func main() { os.Exit(run(os.Args)) }
 
 func run(args []string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	// SIGHUP, too: a sidecar whose terminal goes away should tell its consumers.
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
 	defer stop()
 	// The first signal asks; a second one is not caught any more, so it ends
 	// whatever does not listen.

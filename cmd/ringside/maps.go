@@ -4,7 +4,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -12,7 +11,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ringside-bpf/ringside/cmd/ringside/internal/inventory"
-	"github.com/ringside-bpf/ringside/reader"
 )
 
 // defaultBPFFS is where systemd and every tool expect it.
@@ -64,8 +62,6 @@ func listMaps(c *cli.Context) error {
 		doc, err = inventory.Collect(dir)
 	}
 	switch {
-	case errors.Is(err, reader.ErrNotBPFFS), errors.Is(err, reader.ErrNotPinned):
-		return withCode(exitConfig, err)
 	case err != nil:
 		return err
 	case format == "json":

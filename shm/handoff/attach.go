@@ -34,7 +34,8 @@ func (a *Attachment) Cursor(start shm.Start) *shm.Cursor {
 	return c
 }
 
-// Attach asks for a ring. The connection is used up by success only.
+// Attach asks for a ring. A refusal leaves the connection as it was; success
+// makes it the Attachment's.
 func (c *Conn) Attach(ctx context.Context, r AttachRequest) (*Attachment, error) {
 	request, err := r.encode()
 	if err != nil {
@@ -48,34 +49,33 @@ func (c *Conn) Attach(ctx context.Context, r AttachRequest) (*Attachment, error)
 	a, files, err := c.receive(ctx, typeAttach)
 	defer closeAll(files) // mappings need no descriptors
 	if err != nil {
-		return nil, err
+		return nil, c.end(err)
 	}
-	g, err := decodeGrant(a.payload)
-	if err == nil && len(files) != 2 {
-		err = fmt.Errorf("%w: %d descriptors came with it, expected 2", ErrProtocol, len(files))
-	}
+	attachment, err := take(a.payload, files)
 	if err != nil {
-		return nil, fmt.Errorf("socket %s: %w", c.path, err)
-	}
-	attachment, err := take(g, files[0], files[1])
-	if err != nil {
-		return nil, fmt.Errorf("ring %q from %s: %w", r.Ring, c.path, err)
+		return nil, c.end(fmt.Errorf("ring %q from %s: %w", r.Ring, c.path, err))
 	}
 	if err := attachment.sleeper.init(c.socket); err != nil {
-		attachment.Close()
-		return nil, err
+		return nil, errors.Join(err, attachment.Close(), c.Close())
 	}
 	c.socket = nil
 	return attachment, nil
 }
 
 // take maps what was lent and holds it against what was said about it.
-func take(g grant, ringFile, pageFile *os.File) (*Attachment, error) {
-	ring, err := shm.Open(ringFile)
+func take(payload []byte, files []*os.File) (*Attachment, error) {
+	g, err := decodeGrant(payload)
 	if err != nil {
 		return nil, err
 	}
-	page, err := shm.OpenControlPage(pageFile)
+	if len(files) != 2 {
+		return nil, fmt.Errorf("%w: %d descriptors came with it, expected 2", ErrProtocol, len(files))
+	}
+	ring, err := shm.Open(files[0])
+	if err != nil {
+		return nil, err
+	}
+	page, err := shm.OpenControlPage(files[1])
 	if err != nil {
 		ring.Close()
 		return nil, err

@@ -4,7 +4,10 @@ package handoff
 
 import (
 	"bytes"
+	"errors"
 	"slices"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/ringside-bpf/ringside/shm"
@@ -61,5 +64,24 @@ func TestRings(t *testing.T) {
 		if err != nil || !slices.Equal(names, []string{"main", "other"}) {
 			t.Fatalf("rings %q: %v", names, err)
 		}
+	}
+}
+
+// A client that comes while a ring is being replaced is told to come again.
+func TestAttachToARingThatEnds(t *testing.T) {
+	s := open(t, settings{})
+	if err := s.publisher.Finish(t.Context(), shm.StateSuperseded); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.dial(t).Attach(t.Context(), AttachRequest{Ring: "main"}); !errors.Is(err, ErrTryAgain) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestHandlerFails(t *testing.T) {
+	s := open(t, settings{refuse: func(Peer, AttachRequest) error { return errors.New("no memory left") }})
+	_, err := s.dial(t).Attach(t.Context(), AttachRequest{Ring: "main"})
+	if !errors.Is(err, syscall.EIO) || !strings.Contains(err.Error(), "no memory left") {
+		t.Errorf("got %v", err)
 	}
 }

@@ -19,7 +19,8 @@ const replyTimeout = 5 * time.Second
 
 // Conn is a client's connection: some questions, then at most one Attach. A
 // sidecar closes a connection that asks nothing for about two seconds, so ask
-// soon after Dial. Not safe for concurrent use.
+// soon after Dial. Any failure but a refusal closes it: an answer that comes
+// late must not be taken for the next one. Not safe for concurrent use.
 type Conn struct {
 	path   string
 	socket *net.UnixConn
@@ -84,11 +85,11 @@ func (c *Conn) ask(ctx context.Context, kind uint16, request []byte) ([]byte, er
 		a, files, err := c.receive(ctx, kind)
 		closeAll(files)
 		if err != nil {
-			return nil, err
+			return nil, c.end(err)
 		}
 		// Nothing is allocated on the word of total; what arrived is the measure.
 		if a.offset != uint64(len(doc)) || len(a.payload) == 0 && a.offset != a.total {
-			return nil, fmt.Errorf("socket %s: %w: %d bytes at %d, expected %d", c.path, ErrProtocol, len(a.payload), a.offset, len(doc))
+			return nil, c.end(fmt.Errorf("socket %s: %w: %d bytes at %d, expected %d", c.path, ErrProtocol, len(a.payload), a.offset, len(doc)))
 		}
 		if doc = append(doc, a.payload...); uint64(len(doc)) == a.total {
 			return doc, nil
@@ -110,7 +111,7 @@ func (c *Conn) begin(ctx context.Context, request []byte) (done func(), err erro
 	stop := context.AfterFunc(ctx, func() { socket.SetDeadline(time.Unix(1, 0)) })
 	if _, err = c.socket.Write(request); err != nil && !hungUp(err) {
 		stop()
-		return nil, c.failed(ctx, err)
+		return nil, c.end(c.failed(ctx, err))
 	}
 	// If it hung up, it may have said why first.
 	return func() { stop() }, nil
@@ -141,6 +142,15 @@ func (c *Conn) receive(ctx context.Context, kind uint16) (a answer, files []*os.
 		return a, files, fmt.Errorf("socket %s: %w: answer of type %#x to a request of type %#x", c.path, ErrProtocol, a.kind, kind)
 	}
 	return a, files, nil
+}
+
+// end closes the connection for every error but a refusal, and returns it.
+func (c *Conn) end(err error) error {
+	var refused *Refusal
+	if !errors.As(err, &refused) || errors.Is(err, ErrProtocol) {
+		c.Close()
+	}
+	return err
 }
 
 // failed says what the failure of a socket operation means.

@@ -57,7 +57,7 @@ func (c *conn) serve() {
 // receive reads one request. It has no room for descriptors, so the kernel
 // drops those that a client attaches, and they never become ours.
 func (c *conn) receive() (request, error) {
-	var b [attachBytes + 1]byte // one more than the largest request: see truncation
+	var b [attachBytes]byte // the largest request; the kernel says if there was more
 	n, _, flags, _, err := c.socket.ReadMsgUnix(b[:], nil)
 	switch {
 	case err != nil:

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,6 +24,8 @@ type house struct {
 	refuse    func(Peer, AttachRequest) error
 	source    uint16
 	document  []byte
+
+	asked atomic.Int32 // times Status was called
 
 	mu     sync.Mutex
 	news   chan struct{} // closed at every change
@@ -42,8 +45,12 @@ func (h *house) Attach(p Peer, r AttachRequest) (*shm.Publisher, uint16, error) 
 func (h *house) Attached(l *Lease) { h.change(func() { h.leases[l] = struct{}{} }) }
 func (h *house) Detached(l *Lease) { h.change(func() { delete(h.leases, l); h.ended++ }) }
 
-func (h *house) Status(Peer) ([]byte, error)  { return h.document, nil }
 func (h *house) Rings(Peer) ([]string, error) { return []string{"main", "other"}, nil }
+
+func (h *house) Status(Peer) ([]byte, error) {
+	h.asked.Add(1)
+	return h.document, nil
+}
 
 func (h *house) change(f func()) {
 	h.mu.Lock()
@@ -72,17 +79,15 @@ func (h *house) until(t testing.TB, what string, ok func(leases, ended int) bool
 	}
 }
 
-// lease is the only one there is.
+// lease is one of those there are.
 func (h *house) lease(t testing.TB) *Lease {
 	t.Helper()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for l := range h.leases {
-		if len(h.leases) == 1 {
-			return l
-		}
+		return l
 	}
-	t.Fatalf("%d leases, expected one", len(h.leases))
+	t.Fatal("there is no lease")
 	return nil
 }
 
@@ -134,6 +139,25 @@ func open(t testing.TB, set settings) *stand {
 	go func() { s.done <- s.server.Serve(ctx, s) }()
 	t.Cleanup(func() { s.shut(t) })
 	return s
+}
+
+// connections counts those that the server serves.
+func (s *stand) connections() int {
+	s.server.mu.Lock()
+	defer s.server.mu.Unlock()
+	return len(s.server.conns)
+}
+
+// until waits for something that tells nobody when it happens.
+func until(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); !ok(); <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
 }
 
 func (s *stand) shut(t testing.TB) {

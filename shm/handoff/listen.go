@@ -9,52 +9,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"sync"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
-
-// Options of a Server. Zero values are the defaults.
-type Options struct {
-	Mode             os.FileMode   // of the socket file; 0 means 0600
-	GID              int           // its group, if above 0; needs the right to give it
-	MaxConns         int           // connections at once; 0 means 1024
-	MaxPerUID        int           // of one uid, root excepted; 0 means 128
-	HandshakeTimeout time.Duration // for a client to send a whole request or take an answer; 0 means 2 s
-}
-
-func (o Options) withDefaults() Options {
-	set := func(to *int, value int) {
-		if *to <= 0 {
-			*to = value
-		}
-	}
-	set(&o.MaxConns, 1024)
-	set(&o.MaxPerUID, 128)
-	if o.Mode == 0 {
-		o.Mode = 0o600
-	}
-	if o.HandshakeTimeout <= 0 {
-		o.HandshakeTimeout = 2 * time.Second
-	}
-	return o
-}
-
-// Server listens on a socket. Its methods are safe for concurrent use.
-type Server struct {
-	path    string
-	options Options
-	socket  *net.UnixListener
-	made    unix.Stat_t // the socket file, so that Close removes no other's
-
-	closeOnce sync.Once
-	closeErr  error
-
-	mu     sync.Mutex
-	perUID map[uint32]int
-	conns  map[*conn]struct{}
-}
 
 // Listen makes the socket file. One that nobody listens on any more is
 // replaced. It refuses a path where somebody does (ErrLive), that is no socket
@@ -123,16 +80,16 @@ func clearPath(path string) error {
 		return fmt.Errorf("socket %s: %w but %s; remove it or choose another place with --socket", path, ErrNotSocket, describe(st.Mode()))
 	}
 	err = probe(path)
-	if errors.Is(err, unix.ECONNREFUSED) {
-		if err := os.Remove(path); err != nil {
-			return fmt.Errorf("stale socket %s: %w", path, err)
-		}
-		return nil
-	}
-	if err == nil || errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EPROTOTYPE) {
+	switch {
+	case errors.Is(err, unix.ECONNREFUSED):
+		err = os.Remove(path)
+	case err == nil, errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EPROTOTYPE):
 		return fmt.Errorf("socket %s: %w: another process listens on it; stop that one or choose another place with --socket", path, ErrLive)
 	}
-	return fmt.Errorf("socket %s: does somebody listen on it? %w", path, err)
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return fmt.Errorf("socket %s: a stale one could not be told from a live one, or not be removed: %w", path, err)
 }
 
 // probe connects without waiting: EAGAIN is a full backlog, so somebody who

@@ -7,9 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -18,6 +21,47 @@ const (
 	acceptPause    = 5 * time.Millisecond
 	acceptPauseMax = time.Second
 )
+
+// Options of a Server. Zero values are the defaults.
+type Options struct {
+	Mode             os.FileMode   // of the socket file; 0 means 0600
+	GID              int           // its group, if above 0; needs the right to give it
+	MaxConns         int           // connections at once; 0 means 1024
+	MaxPerUID        int           // of one uid, root excepted; 0 means 128
+	HandshakeTimeout time.Duration // for a client to send a whole request or take an answer; 0 means 2 s
+}
+
+func (o Options) withDefaults() Options {
+	set := func(to *int, value int) {
+		if *to <= 0 {
+			*to = value
+		}
+	}
+	set(&o.MaxConns, 1024)
+	set(&o.MaxPerUID, 128)
+	if o.Mode == 0 {
+		o.Mode = 0o600
+	}
+	if o.HandshakeTimeout <= 0 {
+		o.HandshakeTimeout = 2 * time.Second
+	}
+	return o
+}
+
+// Server listens on a socket. Its methods are safe for concurrent use.
+type Server struct {
+	path    string
+	options Options
+	socket  *net.UnixListener
+	made    unix.Stat_t // the socket file, so that Close removes no other's
+
+	closeOnce sync.Once
+	closeErr  error
+
+	mu     sync.Mutex
+	perUID map[uint32]int
+	conns  map[*conn]struct{}
+}
 
 // Addr is the socket's path.
 func (s *Server) Addr() string { return s.path }

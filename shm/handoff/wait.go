@@ -85,7 +85,8 @@ func (s *sleeper) read(fd int) bool {
 //
 // ErrHangup means that the sidecar is gone. What it had committed is still in
 // the ring: read until the cursor finds nothing, then attach again. When ctx
-// ends, Wait returns its error. Wait does not allocate and pins no thread.
+// ends, Wait returns its error. Wait pins no thread, and allocates nothing
+// unless a second passes.
 //
 // The order is what makes it sound: the flag is raised, then head is looked at
 // once more, then we block. Whoever commits after that look sees the flag, and

@@ -82,7 +82,7 @@ func (t *Type) appendArray(dst, data []byte) []byte {
 	switch {
 	case t.Elem.Kind == Char:
 		if text, ok := printable(data); ok {
-			return appendString(dst, text)
+			return appendText(dst, text)
 		}
 		return appendHex(dst, data)
 	case t.Elem.Kind == Uint && t.Elem.Size == 1:
@@ -100,19 +100,31 @@ func (t *Type) appendArray(dst, data []byte) []byte {
 
 // printable is the text before the first NUL, if there is one and all of it
 // can be shown.
-func printable(b []byte) (string, bool) {
+func printable(b []byte) ([]byte, bool) {
 	end := 0
 	for end < len(b) && b[end] != 0 {
 		r, n := utf8.DecodeRune(b[end:])
 		if r == utf8.RuneError && n <= 1 || !unicode.IsPrint(r) {
-			return "", false
+			return nil, false
 		}
 		end += n
 	}
 	if end >= len(b) {
-		return "", false
+		return nil, false
 	}
-	return string(b[:end]), true
+	return b[:end], true
+}
+
+// appendText appends printable text, which needs no escapes but for JSON's own.
+func appendText(dst, text []byte) []byte {
+	dst = append(dst, '"')
+	for _, c := range text {
+		if c == '"' || c == '\\' {
+			dst = append(dst, '\\')
+		}
+		dst = append(dst, c)
+	}
+	return append(dst, '"')
 }
 
 func appendHex(dst, data []byte) []byte {

@@ -39,7 +39,7 @@ type Socket struct {
 type Reader struct {
 	Duty         float64 // share of one CPU, 1 is all of it
 	MaxHold      time.Duration
-	WorkersMax   int // 0: as many as there are CPUs
+	WorkersMax   int // 0: package reader's default
 	ReadWhenIdle bool
 }
 

@@ -149,7 +149,7 @@ func parseConsistency(s string) (string, error) { return s, choose(s, []string{W
 func parseWorkers(s string) (int, error) {
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 0 || n > 1024 {
-		return 0, fmt.Errorf("%q is no number of workers; use 0 (one a CPU) to 1024", s)
+		return 0, fmt.Errorf("%q is no number of workers; use 1 to 1024, or 0 for the default", s)
 	}
 	return n, nil
 }

@@ -31,10 +31,10 @@ type Map struct {
 	MapName      string `json:"map_name"`
 	MapType      string `json:"map_type"`
 	KeySize      int    `json:"key_size"`
-	ValueSize    int    `json:"value_size"` // of one CPU
-	CPUs         int    `json:"cpus"`       // values a key; 0: the map is not per-CPU
+	ValueSize    int    `json:"value_size"`     // of a row: all CPUs, each rounded up to 8
+	MapValueSize int    `json:"map_value_size"` // as the map was created
+	CPUs         int    `json:"cpus"`           // values a key; 0: the map is not per-CPU
 	MaxEntries   int    `json:"max_entries"`
-	Frozen       bool   `json:"frozen"`
 	Schema       bool   `json:"schema"` // rows have types
 	SchemaReason string `json:"schema_reason,omitempty"`
 	Readable     bool   `json:"readable"`
@@ -83,7 +83,7 @@ func newMap(e reader.Entry) Map {
 	i := e.Info
 	m := Map{
 		Name: i.Name, Pin: i.Pin, MapID: i.MapID, MapName: i.MapName, MapType: i.TypeName,
-		KeySize: i.KeySize, ValueSize: i.MapValueSize, CPUs: i.CPUs, MaxEntries: i.MaxEntries, Frozen: i.Frozen,
+		KeySize: i.KeySize, ValueSize: i.ValueSize, MapValueSize: i.MapValueSize, CPUs: i.CPUs, MaxEntries: i.MaxEntries,
 		Schema: i.Schema != nil, SchemaReason: i.SchemaReason,
 		Readable: e.Err == nil, Engine: i.Engine, EngineReason: i.EngineReason,
 	}

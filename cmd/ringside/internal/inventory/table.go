@@ -40,9 +40,9 @@ func (d *Pinned) WriteTable(w io.Writer) error {
 
 func (m *Map) valueCell() string {
 	if m.CPUs > 0 {
-		return fmt.Sprintf("%s x %d CPUs", bytes(m.ValueSize), m.CPUs)
+		return fmt.Sprintf("%s x %d CPUs", bytes(m.MapValueSize), m.CPUs)
 	}
-	return bytes(m.ValueSize)
+	return bytes(m.MapValueSize)
 }
 
 func (m *Map) engineCell() string {
@@ -73,7 +73,7 @@ func (d *Unpinned) WriteTable(w io.Writer) error {
 		if !m.Readable {
 			last = "of no use: " + m.Reason
 		}
-		t.row(strconv.FormatUint(uint64(m.MapID), 10), dash(m.MapName), m.MapType, bytes(m.KeySize), bytes(m.ValueSize),
+		t.row(strconv.FormatUint(uint64(m.MapID), 10), dash(m.MapName), m.MapType, bytes(m.KeySize), bytes(m.MapValueSize),
 			strconv.Itoa(m.MaxEntries), dash(strings.Join(m.Programs, ",")), last)
 	}
 	return t.Flush()

@@ -23,16 +23,16 @@ type Unpinned struct {
 
 // Free is a map of the running system that has no pin below the directory.
 type Free struct {
-	MapID      uint32   `json:"map_id"`
-	MapName    string   `json:"map_name"`
-	MapType    string   `json:"map_type"`
-	KeySize    int      `json:"key_size"`
-	ValueSize  int      `json:"value_size"`
-	MaxEntries int      `json:"max_entries"`
-	Programs   []string `json:"programs"` // that use it; none: only a process holds it open
-	Readable   bool     `json:"readable"`
-	Reason     string   `json:"reason,omitempty"`      // why it is not
-	PinCommand string   `json:"pin_command,omitempty"` // empty if pinning would be of no use
+	MapID        uint32   `json:"map_id"`
+	MapName      string   `json:"map_name"`
+	MapType      string   `json:"map_type"`
+	KeySize      int      `json:"key_size"`
+	MapValueSize int      `json:"map_value_size"`
+	MaxEntries   int      `json:"max_entries"`
+	Programs     []string `json:"programs"` // that use it; none: only a process holds it open
+	Readable     bool     `json:"readable"`
+	Reason       string   `json:"reason,omitempty"`      // why it is not
+	PinCommand   string   `json:"pin_command,omitempty"` // empty if pinning would be of no use
 }
 
 // CollectUnpinned finds the maps without a pin below dir, which must be a bpffs
@@ -53,7 +53,7 @@ func CollectUnpinned(dir string) (*Unpinned, error) {
 	for i := range found {
 		m := &found[i]
 		f := Free{
-			MapID: m.ID, MapName: m.Name, MapType: m.TypeName, KeySize: m.KeySize, ValueSize: m.ValueSize,
+			MapID: m.ID, MapName: m.Name, MapType: m.TypeName, KeySize: m.KeySize, MapValueSize: m.ValueSize,
 			MaxEntries: m.MaxEntries, Programs: append([]string{}, m.Programs...),
 			Readable: m.Refused == "", Reason: m.Refused,
 		}

@@ -29,10 +29,11 @@ type figures struct {
 	Before map[int32]int64 `json:"before"`
 	Now    map[int32]int64 `json:"now"`
 
-	Processes   []process         `json:"processes"`   // busiest first
-	LatencyNS   map[string]uint64 `json:"latency_ns"`  // p50, p99 of waiting for a CPU
-	TCPChanges  uint64            `json:"tcp_changes"` // since the demo was loaded
-	Connections uint64            `json:"connections"` // those that reached ESTABLISHED
+	Processes   []process `json:"processes"`   // busiest first
+	WaitP50NS   uint64    `json:"wait_p50_ns"` // of threads that were woken, for a CPU
+	WaitP99NS   uint64    `json:"wait_p99_ns"`
+	TCPChanges  uint64    `json:"tcp_changes"` // since the demo was loaded
+	Connections uint64    `json:"connections"` // those that reached ESTABLISHED
 }
 
 // process is one line of the busiest.

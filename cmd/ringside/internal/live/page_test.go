@@ -86,13 +86,13 @@ func TestScreenShowsWhatMatters(t *testing.T) {
 }
 
 func TestGraph(t *testing.T) {
-	if g := graph([]uint64{0, 0, 0}); g != "▁▁▁" {
+	if g := graph([]uint64{0, 0, 0}, 100); g != "▁▁▁" {
 		t.Errorf("flat: %q", g)
 	}
-	if g := graph([]uint64{0, 50, 100}); g != "▁▄█" {
+	if g := graph([]uint64{0, 50, 100}, 100); g != "▁▄█" {
 		t.Errorf("rising: %q", g)
 	}
-	if g := graph(make([]uint64, 1000)); len([]rune(g)) != graphWidth {
+	if g := graph(make([]uint64, 1000), 0); len([]rune(g)) != graphWidth {
 		t.Errorf("%d marks", len([]rune(g)))
 	}
 }

@@ -5,7 +5,6 @@ package live
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -79,37 +78,32 @@ func (s *screen) view(f *figures, made map[int32]int64) string {
 	fmt.Fprintf(&b, "  consumer            uid %d, effective capabilities %s, reading thread %d\n", f.UID, f.Capabilities, f.TID)
 	fmt.Fprintf(&b, "  rows read           %s   %s a second   %s lost\n",
 		emphasise(fmt.Sprintf("%14s", grouped(f.Rows))), grouped(uint64(f.rowsPerSecond())), grouped(f.LostRows))
-	fmt.Fprintf(&b, "                      %s\n", graph(s.rows))
+	fmt.Fprintf(&b, "                      %s\n", graph(s.rows, f.Rows))
 	fmt.Fprintf(&b, "  its system calls    %s   %s\n",
 		emphasise(fmt.Sprintf("%14s", grouped(uint64(total(made))))), dim+describeCalls(made)+plain)
-	fmt.Fprintf(&b, "  while it read       %s\n", graph(s.calls))
-	fmt.Fprintf(&b, "                      %scounted by the kernel, in the map that it reads%s\n\n", dim, plain)
+	fmt.Fprintf(&b, "  while it read       %s\n", graph(s.calls, f.Rows))
+	fmt.Fprintf(&b, "                      %sto the same scale; counted by the kernel in the map that it reads%s\n\n", dim, plain)
 	fmt.Fprintf(&b, "  %sbusiest processes          cpu     system calls/s%s\n", dim, plain)
 	for _, p := range f.Processes[:min(len(f.Processes), shownAtOnce)] {
 		fmt.Fprintf(&b, "  %-24s %4.0f %%   %16s\n", fmt.Sprintf("%s (%d)", p.Name, p.PID), 100*p.CPU, grouped(uint64(p.Syscalls)))
 	}
 	fmt.Fprintf(&b, "\n  waiting for a CPU   p50 ≤ %v   p99 ≤ %v\n",
-		time.Duration(f.LatencyNS["p50"]), time.Duration(f.LatencyNS["p99"]))
+		time.Duration(f.WaitP50NS).Round(time.Microsecond), time.Duration(f.WaitP99NS).Round(time.Microsecond))
 	fmt.Fprintf(&b, "  TCP                 %s connections established, %s changes of state\n", grouped(f.Connections), grouped(f.TCPChanges))
 	return b.String()
 }
 
-// graph draws how a total grew, oldest first: a flat line stays at the bottom.
-func graph(totals []uint64) string {
+// graph draws how a total grew, oldest first, to a scale whose top is highest.
+func graph(totals []uint64, highest uint64) string {
 	const levels = "▁▂▃▄▅▆▇█"
 	marks := []rune(levels)
-	totals = totals[max(0, len(totals)-graphWidth):]
-	var highest uint64
-	if len(totals) > 0 {
-		highest = slices.Max(totals)
-	}
 	var b strings.Builder
-	for _, v := range totals {
+	for _, v := range totals[max(0, len(totals)-graphWidth):] {
 		i := 0
 		if highest > 0 {
 			i = int(v * uint64(len(marks)-1) / highest)
 		}
-		b.WriteRune(marks[i])
+		b.WriteRune(marks[min(i, len(marks)-1)])
 	}
 	return b.String()
 }

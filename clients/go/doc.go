@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package ringside reads BPF maps without any privilege. A sidecar that may read
+// the maps publishes their rows in shared memory; this package attaches to that
+// memory and hands the rows to a Go program, at the price of a memory read.
+//
+// # Attach
+//
+//	sub, err := ringside.Attach(ctx, ringside.Options{}) // $RINGSIDE_SOCKET or the default
+//	if err != nil {
+//		return err // names the socket, the cause and the remedy
+//	}
+//	defer sub.Close()
+//
+// # Read
+//
+// Rows arrive in batches. Say once what a row looks like in Go; the types are
+// compared with those of the map, and an error names the first field that
+// differs:
+//
+//	type Flow struct{ Src, Dst [4]byte }
+//	type Stats struct{ Packets, Bytes uint64 }
+//
+//	rows, err := ringside.RowsOf[Flow, Stats](sub, "flows")
+//	if err != nil {
+//		return err
+//	}
+//	for batch, err := range sub.Batches(ctx) {
+//		if err != nil {
+//			return err
+//		}
+//		for k, v := range rows.In(batch) {
+//			fmt.Println(k.Src, v.Bytes)
+//		}
+//	}
+//
+// k and v point into the batch; a step costs a nanosecond or two. rows.In shows
+// nothing of other maps' batches, so one loop can serve several maps.
+// [PerCPURowsOf] is for maps that are per CPU, [ColumnOf] and [BytesOf] for what
+// no Go struct can describe, [Batch.Key] and [Batch.Value] for plain bytes.
+//
+// A scan of a map is one or more batches, from Batch.First to Batch.Last. With
+// Batch.Keyframe it is everything the map held; keys that are absent were not
+// in it, except where [Source.LockedScan] says that they may have been missed.
+//
+// # Loss
+//
+// The sidecar never waits for a reader. One that is slower than a whole ring is
+// overtaken, and the stream says so, with exact numbers, in a batch of
+// [KindLost] before the rows that follow. When the sidecar ends, a batch of
+// [KindGone] tells, the loop goes on trying, and [KindRestart] tells that rows
+// follow again and whether anything in between can have been missed. None of
+// this ends the loop; programs to which it does not matter need not look.
+//
+//	switch batch.Kind {
+//	case ringside.KindLost:
+//		log.Printf("missed %d rows", batch.Lost.Rows)
+//	case ringside.KindRestart:
+//		clear(table)
+//	}
+//
+// A loss makes a table built from the stream stale until the next scan that is a
+// keyframe, from First to Last, has come without one.
+//
+// # Lifetime of bytes
+//
+// A batch of [Subscription.Batches] is a private copy that the next batch
+// overwrites: copy what you keep (v := *v). A batch of [Subscription.View] is the
+// ring itself, for programs that want to save the copy too; what was computed
+// from it counts only if View says so afterwards.
+//
+// # Concurrency
+//
+// A Subscription belongs to one goroutine, a batch may be read by many until the
+// loop goes on. Attach as often as you like: readers neither see nor slow each
+// other. A loop that has nothing to read sleeps without holding a thread, and
+// wakes when a scan is complete.
+//
+// # What may go wrong
+//
+// [Attach] fails at once if there is no sidecar or it lets this program not in.
+// Later, the loop ends only with its context, with [ErrCorrupt], or when a
+// sidecar that came back refuses. A map that its owner replaces by one of
+// another layout is a [*LayoutError] in the stream, and typed views of it show
+// nothing rather than something wrong.
+package ringside

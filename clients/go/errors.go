@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ringside
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/ringside-bpf/ringside/shm"
+	"github.com/ringside-bpf/ringside/shm/handoff"
+)
+
+// Errors, to be told apart with errors.Is. The text of what is returned names
+// the thing, the cause and what to do.
+var (
+	// ErrNoSidecar: nobody listens on the socket.
+	ErrNoSidecar = handoff.ErrNoSidecar
+	// ErrPermission: the file system does not let this user connect.
+	ErrPermission = handoff.ErrPermission
+	// ErrNotAllowed: the sidecar's rules do not let this user attach.
+	ErrNotAllowed = handoff.ErrNotAllowed
+	// ErrNotFound: the sidecar has no ring of that name.
+	ErrNotFound = handoff.ErrNotFound
+	// ErrNoReply: the sidecar accepts connections and says nothing.
+	ErrNoReply = handoff.ErrNoReply
+	// ErrCorrupt: the ring contradicts itself; reading has ended.
+	ErrCorrupt = shm.ErrCorrupt
+
+	// ErrNoSource: the ring has no source of that name, at least not yet.
+	ErrNoSource = errors.New("no such source")
+	// ErrLayout: a Go type does not describe a source's rows. It is always in
+	// a [*LayoutError].
+	ErrLayout = errors.New("layout does not match")
+	// ErrClosed: the subscription was closed.
+	ErrClosed = errors.New("subscription is closed")
+)
+
+// LayoutError says where a Go type and the rows of a source part ways. As an
+// error of [Subscription.Batches] it does not end the loop: a map was replaced
+// by one of another layout, and the typed views of its old layout show none of
+// its rows.
+type LayoutError struct {
+	Source string // name of the source
+	Go     string // the Go type or field: "Stats.Bytes uint64"
+	C      string // the C field by its path, as for ColumnOf: "value.bytes"; or the whole: "value"
+	// GoOffset and COffset count bytes from the start of the key or value.
+	// They are -1 where there is no such place.
+	GoOffset, COffset int
+	Reason            string
+	Remedy            string
+}
+
+func (e *LayoutError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "source %q: Go %s%s and C %s%s: %s", e.Source, e.Go, at(e.GoOffset), e.C, at(e.COffset), e.Reason)
+	if e.Remedy != "" {
+		b.WriteString("; ")
+		b.WriteString(e.Remedy)
+	}
+	return b.String()
+}
+
+// Unwrap makes errors.Is(err, ErrLayout) true.
+func (e *LayoutError) Unwrap() error { return ErrLayout }
+
+func at(offset int) string {
+	if offset < 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (offset %d)", offset)
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ringside_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+
+	ringside "github.com/ringside-bpf/ringside/clients/go"
+)
+
+// What C calls struct flow { __be32 src, dst; __be16 sport, dport; }
+// and struct stats { __u64 packets, bytes; }.
+type Flow struct {
+	Src, Dst     [4]byte
+	Sport, Dport uint16
+}
+
+type Stats struct{ Packets, Bytes uint64 }
+
+func Example() {
+	ctx := context.Background()
+	sub, err := ringside.Attach(ctx, ringside.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer sub.Close()
+	flows, err := ringside.RowsOf[Flow, Stats](sub, "flows")
+	if err != nil {
+		log.Fatal(err)
+	}
+	for batch, err := range sub.Batches(ctx) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		for flow, stats := range flows.In(batch) {
+			fmt.Println(flow.Src, flow.Dst, stats.Bytes)
+		}
+	}
+}
+
+// A table that is kept from the stream is stale from a loss on, until a scan
+// has come that is complete in itself.
+func ExampleSubscription_Batches() {
+	ctx := context.Background()
+	sub, err := ringside.Attach(ctx, ringside.Options{Source: "flows"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer sub.Close()
+	flows, err := ringside.RowsOf[Flow, Stats](sub, "flows")
+	if err != nil {
+		log.Fatal(err)
+	}
+	table, next, whole := map[Flow]Stats{}, map[Flow]Stats{}, false
+	for batch, err := range sub.Batches(ctx) {
+		switch {
+		case err != nil:
+			log.Print(err) // the map has another layout now: its rows do not show
+			whole = false
+			continue
+		case batch.Kind != ringside.KindRows: // lost, gone, restart
+			whole = false
+			continue
+		case batch.First:
+			clear(next)
+			whole = batch.Keyframe
+		}
+		for k, v := range flows.In(batch) {
+			next[*k] = *v // copied: k and v are the batch's
+		}
+		if batch.Last && whole {
+			table, next = next, table
+			fmt.Println(len(table), "flows")
+		}
+	}
+}
+
+func ExampleSubscription_View() {
+	ctx := context.Background()
+	sub, err := ringside.Attach(ctx, ringside.Options{Source: "flows"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer sub.Close()
+	flows, err := ringside.RowsOf[Flow, Stats](sub, "flows")
+	if err != nil {
+		log.Fatal(err)
+	}
+	var total uint64
+	for {
+		var sum uint64
+		valid, err := sub.View(ctx, func(b *ringside.Batch) {
+			for _, stats := range flows.In(b) {
+				sum += stats.Bytes
+			}
+		})
+		if err != nil {
+			log.Fatal(err)
+		}
+		if valid {
+			total += sum
+		}
+	}
+}
+
+func ExamplePerCPURowsOf() {
+	ctx := context.Background()
+	sub, err := ringside.Attach(ctx, ringside.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer sub.Close()
+	calls, err := ringside.PerCPURowsOf[uint32, uint64](sub, "calls")
+	if err != nil {
+		log.Fatal(err)
+	}
+	for batch := range sub.Batches(ctx) {
+		for key, slots := range calls.In(batch) {
+			var sum uint64
+			for cpu := range slots.Len() {
+				sum += *slots.On(cpu)
+			}
+			fmt.Println(*key, sum)
+		}
+	}
+}
+
+// A packed struct, which Go cannot describe, is read a column at a time.
+func ExampleColumnOf() {
+	ctx := context.Background()
+	sub, err := ringside.Attach(ctx, ringside.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer sub.Close()
+	size, err := ringside.ColumnOf[uint64](sub, "events", "value.bytes")
+	if err != nil {
+		log.Fatal(err)
+	}
+	name, err := ringside.BytesOf(sub, "events", "value.comm")
+	if err != nil {
+		log.Fatal(err)
+	}
+	for batch := range sub.Batches(ctx) {
+		sizes, names := size.In(batch), name.In(batch)
+		for i := range sizes.Len() {
+			fmt.Printf("%s %d\n", names.At(i), sizes.At(i))
+		}
+	}
+}

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ringside
+
+import (
+	"context"
+	"iter"
+
+	"github.com/ringside-bpf/ringside/shm"
+)
+
+// Batches reads until ctx ends, which ends the loop without an error. Every
+// batch is a copy in a buffer that the next one reuses: whatever the sidecar
+// does meanwhile, its bytes are whole and stay.
+//
+// While there is something to read, the loop makes no system call and allocates
+// nothing. When there is not, the goroutine sleeps without holding a thread.
+//
+// An error comes with a nil batch. A [*LayoutError] does not end the loop: the
+// map behind a typed view was replaced by another one. Any other error is the
+// last: the ring is corrupt, or the sidecar that came back does not let this
+// program in. Loss and restart are batches (see [Kind]).
+//
+// Breaking out and ranging again goes on where the loop was left.
+func (s *Subscription) Batches(ctx context.Context) iter.Seq2[*Batch, error] {
+	return func(yield func(*Batch, error) bool) {
+		for ctx.Err() == nil {
+			b, err := s.step(ctx)
+			if b == nil && err == nil {
+				continue // slept, skipped a frame, or attached anew
+			}
+			if !yield(b, err) || s.err != nil {
+				return
+			}
+		}
+	}
+}
+
+// step does one thing that is bounded, or sleeps once, and returns what is to be
+// delivered, if that produced something.
+func (s *Subscription) step(ctx context.Context) (*Batch, error) {
+	if b, err := s.news(); b != nil || err != nil {
+		return b, err
+	}
+	if s.held {
+		s.held = false
+		s.account()
+		return &s.frame, nil
+	}
+	if s.lease == nil {
+		return nil, s.comeBack(ctx)
+	}
+	s.fetch(ctx)
+	return nil, nil
+}
+
+// fetch copies the next frame, unless it is one to skip.
+func (s *Subscription) fetch(ctx context.Context) {
+	h, _, _, status := s.cursor.Peek()
+	if status == shm.Ready {
+		if s.admit(&h) == nil {
+			s.skip()
+			return
+		}
+		var payload []byte
+		h, payload, _, status = s.cursor.Next(s.buf)
+		if status == shm.Ready {
+			s.checkPulse(ctx)
+			// Another frame than before, if the ring came round in between.
+			if src := s.admit(&h); src != nil {
+				s.frame.frame(kindOf(h.Kind), src, &h, payload, s.ring().RealtimeOffsetNS())
+				s.held = true
+			}
+			return
+		}
+	}
+	s.nothing(ctx, status)
+}
+
+// news is what there is to say before the next frame.
+func (s *Subscription) news() (*Batch, error) {
+	switch {
+	case s.err != nil:
+		return nil, s.err
+	case len(s.misfits) > 0:
+		err := s.misfits[0]
+		s.misfits = s.misfits[1:]
+		return nil, err
+	case s.gone:
+		s.gone = false
+		return s.note.remark(KindGone, Loss{}), nil
+	case s.restart != nil:
+		lost := *s.restart
+		s.restart = nil
+		return s.note.remark(KindRestart, lost), nil
+	case s.cursor == nil:
+		return nil, nil
+	}
+	return s.tellLoss(s.cursor.Loss()), nil
+}
+
+// tellLoss is the remark about the part of a cursor's loss that was not told yet.
+// What was told may be ahead of the cursor, which counts the loss before a frame
+// only when it leaves that frame.
+func (s *Subscription) tellLoss(now shm.Loss) *Batch {
+	if now.Frames <= s.told.Frames {
+		return nil
+	}
+	lost := Loss{Frames: now.Frames - s.told.Frames, Rows: now.Rows - s.told.Rows, Exact: true}
+	s.mu.Lock()
+	s.stats.LostFrames += lost.Frames
+	s.stats.LostRows += lost.Rows
+	s.stats.Laps += now.Laps - s.told.Laps
+	s.mu.Unlock()
+	s.told = now
+	return s.note.remark(KindLost, lost)
+}
+
+// admit finds the source of a frame, or nil if the frame is none to deliver.
+func (s *Subscription) admit(h *shm.Header) *Source {
+	if kindOf(h.Kind) == 0 {
+		return nil
+	}
+	for int(h.Source) >= len(s.sources) {
+		if err := s.loadSource(); err != nil {
+			s.err = err
+			return nil
+		}
+	}
+	src := s.sources[h.Source]
+	if s.opts.Source != "" && src.Name != s.opts.Source {
+		return nil
+	}
+	return src
+}
+
+// kindOf is 0 for kinds of frames that have no batch.
+func kindOf(k shm.Kind) Kind {
+	switch k {
+	case shm.KindRows:
+		return KindRows
+	case shm.KindDeletes:
+		return KindDeletes
+	}
+	return 0
+}
+
+// nothing deals with a ring that has no next frame: sleep, or leave it.
+func (s *Subscription) nothing(ctx context.Context, status shm.Status) {
+	switch {
+	case status == shm.Ended:
+		s.leave(true)
+	case status == shm.Corrupt:
+		s.err = s.cursor.Err()
+	case status == shm.Empty && s.hungUp:
+		s.leave(false)
+	case status == shm.Empty && s.opts.Busy && !s.pulse.late(s.ring().HeartbeatNS()):
+	case status == shm.Empty:
+		s.wait(ctx)
+	}
+}
+
+// wait sleeps until there may be a frame, for at most a second.
+func (s *Subscription) wait(ctx context.Context) {
+	if _, err := s.lease.Wait(ctx, s.cursor.Position().Offset); err != nil && ctx.Err() == nil {
+		// What was committed before is in the ring and comes first.
+		s.hungUp, s.gone = true, true
+	}
+}
+
+// checkPulse asks the socket when the heartbeat stands still. There are frames
+// to read, so wait does not sleep.
+func (s *Subscription) checkPulse(ctx context.Context) {
+	if !s.hungUp && s.pulse.late(s.ring().HeartbeatNS()) && s.ring().Head() != s.cursor.Position().Offset {
+		s.wait(ctx)
+	}
+}

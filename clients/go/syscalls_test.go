@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !race
+
+package ringside
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/ringside-bpf/ringside/bpf/bpftest"
+	"github.com/ringside-bpf/ringside/bpf/demo"
+)
+
+// ofTheRuntime are system calls that Go's scheduler may make on any thread at
+// any time: to park and wake threads, to return from the signal that preempts
+// a long loop, to let the heap grow (the counting allocates). What is mapped
+// for a ring is mapped by Attach, which is over when counting begins.
+var ofTheRuntime = map[int32]string{
+	unix.SYS_FUTEX:        "futex",
+	unix.SYS_RT_SIGRETURN: "rt_sigreturn",
+	unix.SYS_TGKILL:       "tgkill",
+	unix.SYS_GETPID:       "getpid", // with tgkill
+	unix.SYS_NANOSLEEP:    "nanosleep",
+	unix.SYS_SCHED_YIELD:  "sched_yield",
+	unix.SYS_MMAP:         "mmap",
+	unix.SYS_MADVISE:      "madvise",
+}
+
+// (The race detector makes calls of its own, hence the build tag.)
+//
+// The kernel counts what the reading thread calls while it reads 10,000 frames,
+// as copies and as leases: nothing of ours.
+func TestReadingMakesNoSystemCall(t *testing.T) {
+	counts := countSyscalls(t)
+	const frames, rows = 10_000, 64
+	s := open(t, socketPath(t), 64<<20)
+	f := addFeed(t, s.ring, flowInfo("flows"))
+	f.must(t, frames, rows)
+	for name, read := range map[string]func(sub *Subscription, look func(*Batch)) error{
+		"batches": func(sub *Subscription, look func(*Batch)) error {
+			n := 0
+			for b, err := range sub.Batches(context.Background()) {
+				if err != nil {
+					return err
+				}
+				if look(b); n == frames-1 {
+					break
+				}
+				n++
+			}
+			return nil
+		},
+		"views": func(sub *Subscription, look func(*Batch)) error {
+			for range frames {
+				if valid, err := sub.View(context.Background(), look); err != nil || !valid {
+					return errors.Join(err, errors.New("not valid"))
+				}
+			}
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sub := s.attach(t, Options{Start: StartOldest})
+			typed := mustRows[flowKey, flow](t, sub, "flows")
+			var got tally
+			made := make(chan map[int32]uint64)
+			go func() {
+				runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+				tid := uint32(unix.Gettid())
+				before := counts(t, tid)
+				if err := read(sub, func(b *Batch) { got.add(typed, b) }); err != nil {
+					t.Error(err)
+				}
+				after := counts(t, tid)
+				for nr, n := range before {
+					after[nr] -= n
+				}
+				made <- after
+			}()
+			calls := <-made
+			if calls[unix.SYS_BPF] == 0 {
+				t.Error("the counting itself was not counted")
+			}
+			for nr, n := range calls {
+				name, own := ofTheRuntime[nr]
+				switch {
+				case n == 0 || nr == unix.SYS_BPF: // the counting
+				case own:
+					t.Logf("the Go runtime called %s %d times", name, n)
+				default:
+					t.Errorf("system call %d, %d times", nr, n)
+				}
+			}
+			if got.rows != frames*rows || got.lost != 0 || got.err != nil {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
+// countSyscalls starts the demo's counting program. The result reads the counts
+// of a thread, by number of the call.
+func countSyscalls(t *testing.T) func(tb testing.TB, tid uint32) map[int32]uint64 {
+	t.Helper()
+	dir := bpftest.MountBPFFS(t)
+	d, err := demo.Load()
+	if err != nil {
+		bpftest.Skip(t, "needs the demo's programs: %v", err)
+	}
+	t.Cleanup(func() { d.Close() })
+	for _, p := range d.Parts() {
+		if p.Name == demo.Syscalls && p.Err != nil {
+			bpftest.Skip(t, "needs to count system calls: %v", p.Err)
+		}
+	}
+	if err := d.Pin(dir); err != nil {
+		t.Fatal(err)
+	}
+	m, err := ebpf.LoadPinnedMap(filepath.Join(dir, demo.Syscalls), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close() })
+	tgid := uint32(os.Getpid())
+	return func(tb testing.TB, tid uint32) map[int32]uint64 {
+		counts := map[int32]uint64{}
+		key := demo.SyscallKey{Tgid: tgid, Tid: tid}
+		for key.Nr = range int32(512) { // the newest call has a number below
+			var perCPU []demo.SyscallCount
+			err := m.Lookup(key, &perCPU)
+			if errors.Is(err, ebpf.ErrKeyNotExist) {
+				continue
+			}
+			if err != nil {
+				tb.Error(err)
+			}
+			for _, c := range perCPU {
+				counts[key.Nr] += c.Calls
+			}
+		}
+		return counts
+	}
+}

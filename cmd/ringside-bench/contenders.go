@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/ringside-bpf/ringside/cmd/ringside-bench/internal/interleave"
+)
+
+// pass is what one pass of a contender measured.
+type pass struct {
+	reps    int // reads of the whole map
+	rows    int // in all of them
+	elapsed time.Duration
+	head    time.Duration // of elapsed: until everything was in the ring
+	hold    time.Duration // longest single call into the kernel
+	mallocs uint64
+}
+
+func (p pass) nsPerRow() float64 { return perRow(p.elapsed, p.rows) }
+func (p pass) headNS() float64   { return perRow(p.head, p.rows) }
+func (p pass) holdNS() float64   { return float64(p.hold) }
+func (p pass) allocs() float64   { return float64(p.mallocs) / float64(p.reps) }
+
+func perRow(d time.Duration, rows int) float64 { return float64(d) / float64(max(rows, 1)) }
+
+// once reads the whole map one time and adds to p what it measured.
+type once func(ctx context.Context, p *pass) error
+
+// contender makes passes of a way to read a map once.
+func contender(name string, read once) interleave.Contender[pass] {
+	return interleave.Contender[pass]{Name: name, Pass: func(ctx context.Context, reps int) (pass, error) {
+		// The call of one pass should not be resumed on a colder processor by
+		// the Go scheduler's choice; the kernel's remains.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		p := pass{reps: reps}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range reps {
+			if err := read(ctx, &p); err != nil {
+				return p, err
+			}
+		}
+		runtime.ReadMemStats(&after)
+		p.mallocs = after.Mallocs - before.Mallocs
+		return p, nil
+	}}
+}
+
+// timed measures a read that ends with rows in private memory.
+func timed(read bare) once {
+	return func(_ context.Context, p *pass) error {
+		start := time.Now()
+		rows, hold, err := read()
+		p.elapsed += time.Since(start)
+		p.rows += rows
+		p.hold = max(p.hold, hold)
+		return err
+	}
+}
+
+// iterate is Map.Iterate of cilium/ebpf, as its documentation shows it. steps
+// also times each step, two calls into the kernel, which the plain pass is not
+// slowed down with.
+func iterate[K, V any](m *ebpf.Map, v V) (whole, steps bare) {
+	whole = func() (rows int, _ time.Duration, err error) {
+		var k K
+		it := m.Iterate()
+		for it.Next(&k, v) {
+			rows++
+		}
+		return rows, 0, it.Err()
+	}
+	steps = func() (rows int, hold time.Duration, err error) {
+		var k K
+		it := m.Iterate()
+		for start := time.Now(); it.Next(&k, v); start = time.Now() {
+			hold = max(hold, time.Since(start))
+			rows++
+		}
+		return rows, hold, it.Err()
+	}
+	return whole, steps
+}
+
+// batchLookup is Map.BatchLookup of cilium/ebpf with typed slices, reused.
+func batchLookup[K any](m *ebpf.Map, chunk, cpus int) bare {
+	keys, values := make([]K, chunk), make([]value, chunk*max(cpus, 1))
+	return func() (rows int, hold time.Duration, err error) {
+		var cursor ebpf.MapBatchCursor
+		for {
+			start := time.Now()
+			n, err := m.BatchLookup(&cursor, keys, values, nil)
+			hold = max(hold, time.Since(start))
+			rows += n
+			if errors.Is(err, ebpf.ErrKeyNotExist) {
+				return rows, hold, nil
+			}
+			if err != nil {
+				return rows, hold, err
+			}
+		}
+	}
+}
+
+// whole is ringside from the map to a consumer's hands: a scan into the ring,
+// then the consumer looks at every row of it.
+//
+// The two take turns on one thread. Side by side on two processors the same
+// would take less time, but more processor than the contenders have, and the
+// figure would depend on whether the second one is free.
+func (s *source) whole(h *hands) once {
+	return func(ctx context.Context, p *pass) error {
+		start := time.Now()
+		stats, err := s.Scan(ctx, s.into)
+		published := time.Since(start)
+		if err != nil {
+			return err
+		}
+		rows, err := h.scan(ctx)
+		p.elapsed += time.Since(start)
+		p.head += published
+		p.rows += rows
+		p.hold = max(p.hold, stats.HoldMax)
+		if err == nil && rows != stats.Rows {
+			err = fmt.Errorf("%d rows were published, %d arrived", stats.Rows, rows)
+		}
+		return err
+	}
+}

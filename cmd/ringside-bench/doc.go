@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command ringside-bench measures what ringside claims, on the machine it runs
+// on. Every experiment is a verb:
+//
+//	ringside-bench maptypes      how fast each type of map reaches a consumer's hands
+//	ringside-bench ring          what publishing into the ring adds to reading a map
+//	ringside-bench rows          what a consumer pays for a row
+//	ringside-bench sleepers      what sleeping readers cost the publisher
+//	ringside-bench syscalls      which system calls a reading consumer makes
+//	ringside-bench footprint     how large the sidecar is
+//	ringside-bench all --short   all of them, briefly
+//	ringside-bench report --write docs
+//
+// Who writes: each experiment creates its own maps, pinned in a bpffs of its own
+// that is gone afterwards, and its own ring. Who reads: a consumer that attaches
+// over a Unix socket like any other, in this process or in children that are
+// this program again (the hidden verb "reader").
+//
+// What may go wrong: all of it needs root. Figures depend on the machine and on
+// what else it does, so contenders are measured interleaved and compared within
+// a round, the spread is printed, and nothing fails because something was slow.
+package main

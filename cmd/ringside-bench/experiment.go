@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+const (
+	defaultEntries = 65536
+	minEntries     = 64
+	maxEntries     = 4 << 20 // what fits the largest ring four times over
+)
+
+// options are the flags of an experiment.
+type options struct {
+	entries int
+	lasts   time.Duration // about how long to measure
+}
+
+// experiment answers one question.
+type experiment struct {
+	name, question string
+	lasts, short   time.Duration
+	run            func(context.Context, *bench) (*result, error)
+}
+
+func experiments() []experiment {
+	return []experiment{
+		{"maptypes", "how fast each type of map reaches a consumer's hands", 42 * time.Second, 7 * time.Second, runMaptypes},
+		{"ring", "what publishing into the ring adds to reading a map", 16 * time.Second, 3 * time.Second, runRing},
+		{"rows", "what a consumer pays for a row", 8 * time.Second, time.Second, runRows},
+		{"sleepers", "what sleeping readers cost the publisher", 64 * time.Second, 10 * time.Second, runSleepers},
+		{"syscalls", "which system calls a reading consumer makes", 8 * time.Second, 2 * time.Second, runSyscalls},
+		{"footprint", "how large the sidecar is, on disk and in memory", 4 * time.Second, time.Second, runFootprint},
+	}
+}
+
+// runOne makes one experiment and prints it.
+func runOne(ctx context.Context, e experiment, o options, output string, stdout, stderr io.Writer) error {
+	r, err := measure(ctx, e, o, stderr)
+	if err != nil {
+		return err
+	}
+	if output == outputJSON {
+		return r.json(stdout)
+	}
+	return r.print(stdout)
+}
+
+func measure(ctx context.Context, e experiment, o options, stderr io.Writer) (*result, error) {
+	b, err := newBench(e.name, o, stderr)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", e.name, err)
+	}
+	r, err := e.run(ctx, b)
+	if err = errors.Join(err, b.close()); err != nil {
+		return nil, fmt.Errorf("%s: %w", e.name, err)
+	}
+	r.command = fmt.Sprintf("ringside-bench %s --entries %d --for %v", e.name, o.entries, o.lasts)
+	return r, nil
+}

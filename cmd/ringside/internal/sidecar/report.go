@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sidecar
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/ringside-bpf/ringside/cmd/ringside/internal/status"
+	"github.com/ringside-bpf/ringside/reader"
+	"github.com/ringside-bpf/ringside/shm"
+	"github.com/ringside-bpf/ringside/shm/handoff"
+)
+
+// Status describes the rings that the peer may attach to. To be asked changes
+// nothing: no lease, no scan, no counter.
+func (s *Sidecar) Status(peer handoff.Peer) ([]byte, error) {
+	process := s.process() // reads /proc and BPF programs: without the mutex
+	s.mu.Lock()
+	visible := s.allowed(peer)
+	if len(visible) == 0 {
+		defer s.mu.Unlock()
+		return nil, handoff.Refuse(syscall.EACCES, "uid %d may not see the status: it may not attach to any ring; start 'ringside serve' with --allow-uid %d", peer.UID, peer.UID)
+	}
+	doc := s.document(process, visible)
+	s.mu.Unlock()
+	return json.Marshal(doc)
+}
+
+// document gathers what the mutex guards. The caller holds it.
+func (s *Sidecar) document(process status.Sidecar, visible []string) *status.Document {
+	doc := &status.Document{SchemaVersion: status.SchemaVersion, Sidecar: process, Rings: []status.Ring{}}
+	pool := s.pool.Stats()
+	doc.Sidecar.Workers, doc.Sidecar.Duty = pool.Workers, s.duty.share()
+	facts := status.Facts{Idle: !s.active}
+	reasons := s.processReasons(&doc.Sidecar, pool)
+	for _, r := range s.rings {
+		doc.Sidecar.Memory.Rings += r.current.Load().publisher.Geometry().TotalBytes
+		for _, e := range r.old {
+			doc.Sidecar.Memory.History += e.publisher.Geometry().TotalBytes
+		}
+		if !slices.Contains(visible, r.config.Name) {
+			continue
+		}
+		line := s.ringLine(r)
+		for _, x := range r.sources {
+			var t reader.TaskStats
+			if x.task != nil {
+				t = x.task.Stats()
+				facts.Readable++
+				doc.Sidecar.Memory.Scratch += uint64(t.Last.ScratchBytes)
+			}
+			src, why := x.line(&t, line.Bytes, pool.Stretch)
+			line.Sources = append(line.Sources, src)
+			reasons = append(reasons, why...)
+		}
+		reasons = append(reasons, s.patternReasons(r)...)
+		doc.Rings = append(doc.Rings, line)
+	}
+	doc.Health = status.Judge(facts, reasons)
+	return doc
+}
+
+// process describes this process. It needs no mutex.
+func (s *Sidecar) process() status.Sidecar {
+	return status.Sidecar{
+		Version: s.version, PID: os.Getpid(), UptimeSeconds: int64(time.Since(s.started).Seconds()),
+		HeartbeatAgeNS: int64(shm.Monotonic()) - s.beat.Load(), Capabilities: capabilities(),
+		RecursionMisses: s.misses.sinceStart(), Memory: status.Memory{RSS: residentBytes()}, Runtime: runtimeLatency(),
+	}
+}
+
+func (s *Sidecar) ringLine(r *ring) status.Ring {
+	g, t := r.current.Load().publisher.Geometry(), r.current.Load().publisher.Totals()
+	line := status.Ring{
+		Name: g.Name, Bytes: g.DataBytes, Epoch: fmt.Sprintf("%016x", g.Epoch), Delivery: "lossy",
+		Head: t.Head, Frames: t.Frames, Rows: t.Rows, Sources: []status.Source{}, Consumers: []status.Consumer{},
+	}
+	var leases []*handoff.Lease
+	for l := range s.leases {
+		if l.Ring == g.Name {
+			leases = append(leases, l)
+		}
+	}
+	slices.SortFunc(leases, func(a, b *handoff.Lease) int {
+		return cmp.Or(a.AttachedAt.Compare(b.AttachedAt), cmp.Compare(a.Name, b.Name))
+	})
+	for _, l := range leases {
+		line.Consumers = append(line.Consumers, consumerLine(l, l.Publisher == r.current.Load().publisher))
+	}
+	return line
+}
+
+func consumerLine(l *handoff.Lease, current bool) status.Consumer {
+	c := l.Consumer.Stats()
+	line := status.Consumer{
+		Name: l.Name, PID: l.Peer.PID, UID: l.Peer.UID, State: status.Reading, AttachedSeconds: int64(time.Since(l.AttachedAt).Seconds()),
+		LagFrames: c.LagFrames, LagRows: c.LagRows, LostRows: c.LostRows, Laps: c.Laps,
+	}
+	switch {
+	case !current:
+		line.State = status.Superseded
+	case c.Asleep:
+		line.State = status.Asleep
+	}
+	return line
+}
+
+// line describes a source, and what is wrong with it.
+func (x *source) line(t *reader.TaskStats, ringBytes uint64, stretch float64) (status.Source, []status.Reason) {
+	line := status.Source{Name: x.name, Pin: x.pin, Mode: "full", Consistency: x.want.Consistency, EveryNS: int64(x.want.Every)}
+	switch {
+	case x.task != nil:
+		fill(&line, t)
+		return line, x.reasons(t, ringBytes, stretch)
+	case x.problem != nil:
+		line.LastError = x.problem.Error()
+		return line, []status.Reason{reasonOf(x.name, x.problem)}
+	}
+	return line, nil // just being opened
+}
+
+func fill(line *status.Source, t *reader.TaskStats) {
+	i := &t.Info
+	line.MapID, line.MapType, line.Engine, line.EngineReason = i.MapID, i.TypeName, i.Engine, i.EngineReason
+	line.Consistency, line.KeySize, line.ValueSize, line.MaxEntries = string(i.Consistency), i.KeySize, i.ValueSize, i.MaxEntries
+	line.Entries, line.Scans, line.Errors = t.Last.Rows, t.Scans, t.Errors
+	line.ReadNS = status.Quantile{P50: int64(t.ReadP50), P99: int64(t.ReadP99), Max: int64(t.ReadMax)}
+	line.HoldNSMax, line.LateNSP99 = int64(t.HoldMax), int64(t.LateP99)
+	if t.LastError != nil {
+		line.LastError = t.LastError.Error()
+	}
+}

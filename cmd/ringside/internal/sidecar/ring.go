@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sidecar
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/ringside-bpf/ringside/cmd/ringside/internal/acl"
+	"github.com/ringside-bpf/ringside/cmd/ringside/internal/config"
+	"github.com/ringside-bpf/ringside/reader"
+	"github.com/ringside-bpf/ringside/shm"
+)
+
+// ring is a name that consumers attach to, through all its epochs. The
+// sidecar's mutex guards it, except for what never changes: config and rules.
+type ring struct {
+	config  config.Ring
+	rules   *acl.Rules
+	current atomic.Pointer[epoch] // stored under the mutex; the heart loads it without
+	old     []*epoch              // oldest first
+	sources []*source
+	forced  time.Time // when an attachment last made everything due
+}
+
+// live are the maps that are being read.
+func (r *ring) live() []*reader.Info {
+	var infos []*reader.Info
+	for _, s := range r.sources {
+		if s.producer != nil {
+			infos = append(infos, &s.info)
+		}
+	}
+	return infos
+}
+
+// admit gives sources, whose infos were just learnt, a place in the ring. It
+// begins a new epoch if the ring has no room for them or is too small; the old
+// one is returned to be finished once the mutex is free. Sources that have no
+// place in any ring are in refused, with the reason.
+func (r *ring) admit(batch []*source, now time.Time) (old *epoch, refused map[*source]error) {
+	refused = make(map[*source]error)
+	for _, s := range batch {
+		if _, err := r.room([]*reader.Info{&s.info}); err != nil {
+			refused[s] = err
+		}
+	}
+	batch = slices.DeleteFunc(slices.Clone(batch), func(s *source) bool { return refused[s] != nil })
+	room, err := r.room(append(r.live(), infosOf(batch)...))
+	if err == nil && !r.tooSmallFor(room) {
+		if err = r.append(batch); err == nil {
+			return nil, refused
+		}
+	}
+	// Too small, or its catalog is full.
+	old, err = r.begin(room, batch, now)
+	if err != nil {
+		for _, s := range batch {
+			refused[s] = err
+		}
+	}
+	return old, refused
+}
+
+func (r *ring) tooSmallFor(room shm.Config) bool {
+	return r.current.Load() == nil || powerOfTwo(room.DataBytes) > r.current.Load().publisher.Geometry().DataBytes
+}
+
+func infosOf(batch []*source) []*reader.Info {
+	infos := make([]*reader.Info, len(batch))
+	for i, s := range batch {
+		infos[i] = &s.info
+	}
+	return infos
+}
+
+// append adds sources to the ring as it is.
+func (r *ring) append(batch []*source) error {
+	for _, s := range batch {
+		producer, err := r.current.Load().publisher.AddSource(sourceInfo(&s.info))
+		if err != nil {
+			return err
+		}
+		s.moveTo(producer)
+	}
+	return nil
+}
+
+// begin replaces the ring's memory: everything that is read, and the batch,
+// moves over.
+func (r *ring) begin(room shm.Config, batch []*source, now time.Time) (old *epoch, err error) {
+	next, err := newEpoch(room)
+	if err != nil {
+		return nil, err
+	}
+	moving := make(map[*source]*shm.Producer)
+	for _, x := range r.sources {
+		if x.producer == nil && !slices.Contains(batch, x) {
+			continue
+		}
+		if moving[x], err = next.publisher.AddSource(sourceInfo(&x.info)); err != nil {
+			return nil, errors.Join(fmt.Errorf("%s: %w", x.pin, err), next.publisher.Close())
+		}
+	}
+	// Only now that nothing can fail any more.
+	for x, producer := range moving {
+		x.producer = nil // not superseded in the old ring: the old ring is
+		x.moveTo(producer)
+	}
+	if old = r.current.Load(); old != nil {
+		old.ended = now
+		r.old = append(r.old, old)
+	}
+	r.current.Store(next)
+	return old, nil
+}
+
+// sourceByName finds a source that is being read.
+func (r *ring) sourceByName(name string) (*source, bool) {
+	at := slices.IndexFunc(r.sources, func(s *source) bool { return s.name == name && s.producer != nil })
+	if at < 0 {
+		return nil, false
+	}
+	return r.sources[at], true
+}
+
+func (r *ring) sourceNames() string {
+	var names []string
+	for _, s := range r.sources {
+		if s.producer != nil {
+			names = append(names, s.name)
+		}
+	}
+	if len(names) == 0 {
+		return "nothing yet"
+	}
+	return strings.Join(names, ", ")
+}
+
+// sourceInfo translates what the reader knows into the catalog's words.
+func sourceInfo(i *reader.Info) shm.SourceInfo {
+	var flags shm.SourceFlags
+	set := func(f shm.SourceFlags, on bool) {
+		if on {
+			flags |= f
+		}
+	}
+	set(shm.SourcePerCPU, i.CPUs > 0)
+	set(shm.SourceLockedScan, i.Consistency == reader.Locked)
+	set(shm.SourceLockedValue, i.SpinLock)
+	set(shm.SourceMapIDs, i.Type == ebpf.ArrayOfMaps || i.Type == ebpf.HashOfMaps)
+	return shm.SourceInfo{
+		Name: i.Name, MapID: i.MapID, MapType: uint32(i.Type), KeySize: uint32(i.KeySize),
+		ValueSize: uint32(i.ValueSize), MapValueSize: uint32(i.MapValueSize), CPUs: uint32(i.CPUs),
+		Flags: flags, MaxEntries: uint32(i.MaxEntries), Schema: schemaText(i),
+	}
+}

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/ringside-bpf/ringside/cmd/ringside/internal/acl"
+	"github.com/ringside-bpf/ringside/cmd/ringside/internal/config"
+	"github.com/ringside-bpf/ringside/reader"
+	"github.com/ringside-bpf/ringside/shm"
+	"github.com/ringside-bpf/ringside/shm/handoff"
+)
+
+const (
+	heartbeat = 100 * time.Millisecond
+	// lookEvery is how often pins are looked for and the rings are tidied.
+	lookEvery = time.Second
+	// drainPatience is how long a scan may go on after the signal to end.
+	drainPatience = 2 * time.Second
+)
+
+// Sidecar reads maps and serves rings.
+type Sidecar struct {
+	config  *config.Config
+	version string
+	log     *logger
+	started time.Time
+	pool    *reader.Pool
+	server  *handoff.Server
+	misses  missCounter
+
+	beat       atomic.Int64 // CLOCK_MONOTONIC of the last heartbeat
+	background sync.WaitGroup
+
+	rings []*ring // since New; what is in them is guarded by mu
+
+	mu       sync.Mutex
+	patterns []*pattern
+	leases   map[*handoff.Lease]struct{}
+	active   bool      // the pool reads
+	lonely   time.Time // when the last consumer left
+	duty     dutyMeter
+}
+
+// Options of a sidecar beside its configuration.
+type Options struct {
+	Version string
+	Log     zerolog.Logger
+	Lookup  acl.Lookup // of groups
+}
+
+// New opens what is there to be read, makes the rings and listens. It fails if
+// nothing can ever be read as things are, if a ring cannot hold what it is
+// asked to, or if the socket cannot be had.
+func New(c *config.Config, o Options) (*Sidecar, error) {
+	s := &Sidecar{
+		config: c, version: o.Version, log: newLogger(o.Log), started: time.Now(),
+		leases: map[*handoff.Lease]struct{}{}, active: c.Reader.ReadWhenIdle,
+		pool: reader.NewPool(reader.PoolOptions{Workers: c.Reader.WorkersMax, Duty: c.Reader.Duty, Idle: !c.Reader.ReadWhenIdle}),
+	}
+	err := s.assemble(o.Lookup)
+	s.beat.Store(int64(shm.Monotonic())) // a fresh ring has had its first beat
+	if err == nil {
+		s.misses.start()
+		err = s.listen(o.Lookup)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+// assemble makes rings and sources, and looks for the pins once.
+func (s *Sidecar) assemble(lookup acl.Lookup) error {
+	for _, rc := range s.config.Rings {
+		rules, err := acl.Compile(rc, uint32(os.Geteuid()), lookup)
+		if err != nil {
+			return err
+		}
+		for _, w := range rules.Warnings() {
+			s.log.Warn().Msg(w)
+		}
+		s.rings = append(s.rings, &ring{config: rc, rules: rules})
+	}
+	s.want()
+	now := time.Now()
+	s.look(now)
+	for _, r := range s.rings {
+		if err := s.startable(r); err != nil {
+			return err
+		}
+		if r.current.Load() == nil {
+			if _, err := r.begin(shm.Config{Name: r.config.Name, DataBytes: max(r.config.Bytes, minRing)}, nil, now); err != nil {
+				return err
+			}
+		}
+	}
+	return s.hope()
+}
+
+// listen makes the socket.
+func (s *Sidecar) listen(lookup acl.Lookup) error {
+	var rules []*acl.Rules
+	for _, r := range s.rings {
+		rules = append(rules, r.rules)
+	}
+	mode, gid, err := acl.SocketMode(s.config.Socket, rules, lookup)
+	if err != nil {
+		return fmt.Errorf("socket.group: %w", err)
+	}
+	if gid > 0 && s.config.Socket.Group == "" && s.config.Socket.Mode == nil && !mayGive(gid) {
+		// The rules decide at every attachment anyway: see acl.SocketMode.
+		mode, gid = 0o666, acl.KeepGID
+	}
+	if err := ownDirectory(s.config.Socket.Path); err != nil {
+		return err
+	}
+	s.server, err = handoff.Listen(s.config.Socket.Path, handoff.Options{Mode: mode, GID: gid})
+	if err != nil {
+		return err
+	}
+	s.log.Info().Str("socket", s.config.Socket.Path).Str("mode", fmt.Sprintf("%04o", mode)).
+		Str("version", s.version).Int("pid", os.Getpid()).Msg("serving")
+	for _, r := range rules {
+		e := s.log.Info().Str("ring", r.Ring).Stringer("allowed", r)
+		if r.Closed() {
+			e.Str("remedy", fmt.Sprintf("let a user in with --allow-uid, such as --allow-uid %d", likelyUser()))
+		}
+		e.Msg("who may attach")
+	}
+	return nil
+}
+
+// mayGive tells whether this process may give a file of its own to a group.
+func mayGive(gid int) bool {
+	groups, err := os.Getgroups()
+	return os.Geteuid() == 0 || os.Getegid() == gid || err == nil && slices.Contains(groups, gid)
+}
+
+// likelyUser is the uid that somebody behind sudo will want to let in.
+func likelyUser() uint32 {
+	if uid, err := config.ParseID(os.Getenv("SUDO_UID")); err == nil {
+		return uid
+	}
+	return 1000
+}
+
+// ownDirectory makes the directory of the default socket, which is ringside's
+// own. Any other is somebody's decision and must exist.
+func ownDirectory(socket string) error {
+	if socket != config.DefaultSocket {
+		return nil
+	}
+	// Open to all: the socket's own mode and the rules say who gets in.
+	if err := os.Mkdir("/run/ringside", 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("directory of the socket: %w; run as root or choose another place with --socket", err)
+	}
+	return nil
+}
+
+// Run serves until ctx ends, then drains: running scans come to their end and
+// consumers are told that nothing more will follow.
+func (s *Sidecar) Run(ctx context.Context) error {
+	beating, still := context.WithCancel(context.Background())
+	s.background.Go(func() { s.heart(beating) })
+	failed := make(chan error, 1)
+	s.background.Go(func() { failed <- s.server.Serve(beating, s) })
+	err := s.keep(ctx, failed)
+	s.log.Info().Msg("draining")
+	drained := s.drain()
+	still()
+	err = errors.Join(err, drained, s.close())
+	s.log.Info().Msg("ended")
+	return err
+}
+
+// heart tells every reader that its publisher lives. It needs no mutex: making a
+// large ring takes a while, in which no reader of another one should worry.
+func (s *Sidecar) heart(ctx context.Context) {
+	tick := time.NewTicker(heartbeat)
+	defer tick.Stop()
+	for {
+		for _, r := range s.rings {
+			r.current.Load().beat()
+		}
+		s.beat.Store(int64(shm.Monotonic()))
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// keep looks after pins and rings until ctx ends or the server fails.
+func (s *Sidecar) keep(ctx context.Context, failed <-chan error) error {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case now := <-tick.C:
+			s.look(now)
+			s.tidy(now)
+		case <-ctx.Done():
+			return nil
+		case err := <-failed:
+			return fmt.Errorf("the socket failed: %w", err)
+		}
+	}
+}
+
+// drain stops reading and ends every ring.
+func (s *Sidecar) drain() error {
+	ctx, cancel := context.WithTimeout(context.Background(), drainPatience)
+	defer cancel()
+	err := s.pool.Stop(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		s.log.Warn().Err(err).Msg("a scan was interrupted")
+		err = nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.rings {
+		err = errors.Join(err, r.current.Load().finish(shm.StateEnded, finishPatience))
+	}
+	return err
+}
+
+// close gives back what was taken, as far as it was taken.
+func (s *Sidecar) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), drainPatience)
+	defer cancel()
+	errs := []error{s.pool.Stop(ctx)}
+	if s.server != nil {
+		errs = append(errs, s.server.Close())
+	}
+	s.background.Wait() // the server's leases end here
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.rings {
+		for _, e := range append(r.old, r.current.Load()) {
+			if e != nil {
+				errs = append(errs, e.close())
+			}
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sidecar
+
+import (
+	"slices"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/ringside-bpf/ringside/shm"
+	"github.com/ringside-bpf/ringside/shm/handoff"
+)
+
+// lonelyFor is how long reading goes on after the last consumer has left, so
+// that one that comes and goes does not switch it on and off all the time.
+const lonelyFor = time.Second
+
+// tidy is the keeper's round over what is not a pin: the pool's rest, the old
+// epochs, the measure of the duty.
+func (s *Sidecar) tidy(now time.Time) {
+	busy := s.pool.Stats().Busy
+	var closing []*epoch
+	s.mu.Lock()
+	s.duty.add(now, busy)
+	rests := s.active && !s.config.Reader.ReadWhenIdle && len(s.leases) == 0 && now.Sub(s.lonely) >= lonelyFor
+	if rests {
+		s.active = false
+		s.pool.SetActive(false)
+	}
+	for _, r := range s.rings {
+		closing = append(closing, s.forgotten(r, now)...)
+	}
+	s.mu.Unlock()
+	if rests {
+		s.log.about(zerolog.InfoLevel, "reader", "nobody is attached, reading rests", nil)
+	}
+	for _, e := range closing {
+		if err := e.close(); err != nil {
+			s.log.Error().Err(err).Msg("an old ring was not given back")
+		}
+	}
+}
+
+// forgotten takes the old epochs that nobody holds off the ring, and takes them
+// away from those who hold too many. The caller holds the mutex.
+func (s *Sidecar) forgotten(r *ring, now time.Time) (closing []*epoch) {
+	excess := len(r.old) - maxOldEpochs
+	r.old = slices.DeleteFunc(r.old, func(e *epoch) bool {
+		holders := s.holders(e)
+		if excess > 0 {
+			excess--
+			for _, l := range holders {
+				l.Close()
+			}
+		}
+		if !e.done() || len(holders) > 0 || now.Sub(e.ended) < lingerOld {
+			return false
+		}
+		if e.stuck == nil {
+			closing = append(closing, e)
+		}
+		return true
+	})
+	return closing
+}
+
+// holders are the leases on an epoch. The caller holds the mutex.
+func (s *Sidecar) holders(e *epoch) (list []*handoff.Lease) {
+	for l := range s.leases {
+		if l.Publisher == e.publisher {
+			list = append(list, l)
+		}
+	}
+	return list
+}
+
+// supersede tells the consumers of an epoch that was replaced to attach again.
+func (s *Sidecar) supersede(old *epoch) {
+	if old == nil {
+		return
+	}
+	g := old.publisher.Geometry()
+	s.log.Info().Str("ring", g.Name).Str("was", size64(g.DataBytes).String()).Msg("the ring was replaced, consumers attach again")
+	s.background.Go(func() {
+		if err := old.finish(shm.StateSuperseded, finishPatience); err != nil {
+			s.log.Warn().Str("ring", g.Name).Err(err).Msg("a scan hangs in the old ring, its memory is kept")
+		}
+	})
+}
+
+// attached makes everything that a new consumer may read due at once: it should
+// not wait a whole interval for its first row. Those who attach all the time do
+// not get more than one round a second for it. The caller holds the mutex.
+func (s *Sidecar) attached(r *ring, now time.Time) {
+	if !s.active {
+		s.active = true
+		s.pool.SetActive(true) // which makes everything due
+		r.forced = now
+		return
+	}
+	if now.Sub(r.forced) < time.Second {
+		return
+	}
+	r.forced = now
+	for _, x := range r.sources {
+		if x.task != nil {
+			x.task.Force()
+		}
+	}
+}
+
+// dutyMeter measures the share of one CPU that reading took lately.
+type dutyMeter struct{ samples []dutySample }
+
+type dutySample struct {
+	at   time.Time
+	busy time.Duration
+}
+
+const dutySamples = 11 // ten intervals
+
+func (m *dutyMeter) add(at time.Time, busy time.Duration) {
+	if len(m.samples) == dutySamples {
+		m.samples = slices.Delete(m.samples, 0, 1)
+	}
+	m.samples = append(m.samples, dutySample{at, busy})
+}
+
+func (m *dutyMeter) share() float64 {
+	if len(m.samples) < 2 {
+		return 0
+	}
+	first, last := m.samples[0], m.samples[len(m.samples)-1]
+	return float64(last.busy-first.busy) / float64(last.at.Sub(first.at))
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package status
+
+// SchemaVersion of the document. It changes when a reader of the old one would
+// be misled.
+const SchemaVersion = 1
+
+// Document is the answer to a status request. Times are nanoseconds, sizes are
+// bytes, unless the name says otherwise.
+type Document struct {
+	SchemaVersion int     `json:"schema_version"`
+	Health        Health  `json:"health"`
+	Sidecar       Sidecar `json:"sidecar"`
+	Rings         []Ring  `json:"rings"`
+}
+
+// Health is the judgement on the rest of the document.
+type Health struct {
+	State   State    `json:"state"`
+	Reasons []Reason `json:"reasons"`
+}
+
+// Sidecar is the process.
+type Sidecar struct {
+	Version        string   `json:"version"`
+	PID            int      `json:"pid"`
+	UptimeSeconds  int64    `json:"uptime_seconds"`
+	HeartbeatAgeNS int64    `json:"heartbeat_age_ns"`
+	Capabilities   []string `json:"capabilities"`
+	Workers        int      `json:"workers"`
+	Duty           float64  `json:"duty"` // share of one CPU spent reading, lately
+	// RecursionMisses are the events that BPF programs of others lost since
+	// the sidecar started; null if the kernel does not let it look.
+	RecursionMisses *uint64 `json:"recursion_misses"`
+	Memory          Memory  `json:"memory"`
+	Runtime         Runtime `json:"runtime"`
+}
+
+// Memory is what the sidecar holds. Rings are shared memory and part of RSS.
+type Memory struct {
+	RSS     uint64 `json:"rss_bytes"`
+	Rings   uint64 `json:"rings_bytes"`
+	Scratch uint64 `json:"scratch_bytes"`
+	History uint64 `json:"history_bytes"` // rings that were superseded and are still held
+}
+
+// Runtime is what the language runtime adds to latency.
+type Runtime struct {
+	SchedP99NS   int64 `json:"sched_p99_ns"`
+	GCPauseP99NS int64 `json:"gc_pause_p99_ns"`
+}
+
+// Ring is one ring as it is now.
+type Ring struct {
+	Name      string     `json:"name"`
+	Bytes     uint64     `json:"bytes"`
+	Epoch     string     `json:"epoch"` // 16 hex digits: JSON numbers end at 53 bits
+	Delivery  string     `json:"delivery"`
+	Head      uint64     `json:"head"`
+	Frames    uint64     `json:"frames"`
+	Rows      uint64     `json:"rows"`
+	Sources   []Source   `json:"sources"`
+	Consumers []Consumer `json:"consumers"`
+}
+
+// Source is one map, or a pin that should be one.
+type Source struct {
+	Name          string   `json:"name"`
+	Pin           string   `json:"pin"`
+	MapID         uint32   `json:"map_id"`
+	MapType       string   `json:"map_type"`
+	Mode          string   `json:"mode"`
+	Consistency   string   `json:"consistency"`
+	Engine        string   `json:"engine"`
+	EngineReason  string   `json:"engine_reason"`
+	KeySize       int      `json:"key_size"`
+	ValueSize     int      `json:"value_size"`
+	Entries       int      `json:"entries"` // rows of the last scan
+	MaxEntries    int      `json:"max_entries"`
+	EveryNS       int64    `json:"every_ns"` // as asked for
+	Scans         uint64   `json:"scans"`
+	ReadNS        Quantile `json:"read_ns"`
+	HoldNSMax     int64    `json:"hold_ns_max"`
+	LateNSP99     int64    `json:"late_ns_p99"`
+	DiscardedRows uint64   `json:"discarded_rows"`
+	Errors        uint64   `json:"errors"`
+	LastError     string   `json:"last_error"`
+}
+
+// Quantile sums up durations.
+type Quantile struct {
+	P50 int64 `json:"p50"`
+	P99 int64 `json:"p99"`
+	Max int64 `json:"max"`
+}
+
+// Consumer is one attached reader. Lag and losses are its own word.
+type Consumer struct {
+	Name            string `json:"name"`
+	PID             int32  `json:"pid"`
+	UID             uint32 `json:"uid"`
+	State           string `json:"state"`
+	AttachedSeconds int64  `json:"attached_seconds"`
+	LagFrames       uint64 `json:"lag_frames"`
+	LagRows         uint64 `json:"lag_rows"`
+	LostRows        uint64 `json:"lost_rows"`
+	Laps            uint64 `json:"laps"`
+}
+
+// States of a consumer.
+const (
+	Reading    = "reading"
+	Asleep     = "asleep"     // waits to be rung
+	Superseded = "superseded" // still holds a ring that has been replaced
+)

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package handoff
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/ringside-bpf/ringside/shm"
+)
+
+// Publisher and consumer meet again and again in the moment in which one goes
+// to sleep and the other commits. A wake-up is lost if a sleep ends by time
+// while there is something to read; none may be.
+func TestNoWakeUpIsLost(t *testing.T) {
+	const rounds = 2000
+	s := open(t, settings{})
+	a := s.attach(t, shm.StartOldest)
+	var read atomic.Int64 // frames the consumer has read before it sleeps
+	result := make(chan error, 1)
+	var lost, slept int
+	go func() {
+		c := a.Cursor(shm.StartOldest)
+		for read.Load() < rounds {
+			if _, _, _, status := c.Peek(); status == shm.Ready {
+				c.Advance()
+				read.Add(1)
+				continue
+			}
+			seen, rang := c.Position().Offset, a.sleeper.rang
+			woken, err := a.Wait(context.Background(), seen)
+			if err != nil {
+				result <- err
+				return
+			}
+			if !woken && a.Ring.Head() != seen {
+				lost++
+			}
+			if a.sleeper.rang != rang {
+				slept++
+			}
+		}
+		result <- nil
+	}()
+	heard := func(frames int64) {
+		for read.Load() < frames && len(result) == 0 {
+			s.publisher.Beat() // gives the rings that the token bucket held back
+			runtime.Gosched()
+		}
+	}
+	for i := range int64(rounds) {
+		heard(i)
+		for range rand.IntN(3000) {
+			_ = read.Load()
+		}
+		if err := s.feed.publish(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	heard(rounds)
+	if err := <-result; err != nil {
+		t.Fatal(err)
+	}
+	if lost > 0 || slept == 0 {
+		t.Errorf("%d wake-ups lost in %d rounds, of which %d slept", lost, rounds, slept)
+	}
+	t.Logf("%d of %d rounds slept", slept, rounds)
+}
+
+// Whoever sleeps on a quiet ring is left alone, and is rung once for one scan.
+func TestSleepersAreLeftAlone(t *testing.T) {
+	const sleepers = 64
+	s := open(t, settings{})
+	ctx, cancel := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	var heard atomic.Int32
+	rang := make([]uint64, sleepers)
+	for i := range sleepers {
+		a := s.attach(t, shm.StartHead)
+		all.Go(func() {
+			c := a.Cursor(shm.StartHead)
+			for {
+				_, _, _, status := c.Peek()
+				if status == shm.Ready {
+					c.Advance()
+					heard.Add(1)
+					continue
+				}
+				if _, err := a.Wait(ctx, c.Position().Offset); err != nil {
+					if !errors.Is(err, context.Canceled) {
+						t.Error(err)
+					}
+					break
+				}
+			}
+			rang[i] = a.sleeper.rang
+		})
+	}
+	s.asleep(t, sleepers)
+	for range 100 {
+		s.publisher.Beat()
+	}
+	if err := s.feed.publish(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "all to hear of the scan", func() bool { return heard.Load() == sleepers })
+	s.asleep(t, sleepers)
+	for range 100 {
+		s.publisher.Beat()
+	}
+	cancel()
+	all.Wait()
+	for i, n := range rang {
+		if n != 1 {
+			t.Errorf("sleeper %d was rung %d times for one scan", i, n)
+		}
+	}
+}
+
+// asleep waits until n consumers have their flag up.
+func (s *stand) asleep(t testing.TB, n int) {
+	t.Helper()
+	until(t, "everybody to sleep", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		asleep := 0
+		for l := range s.leases {
+			if l.Consumer.Stats().Asleep {
+				asleep++
+			}
+		}
+		return asleep == n
+	})
+}
+
+func TestWaitEnds(t *testing.T) {
+	s := open(t, settings{})
+	a := s.attach(t, shm.StartHead)
+	ctx, cancel := context.WithCancel(t.Context())
+	result := make(chan error, 1)
+	go func() { _, err := a.Wait(ctx, 0); result <- err }()
+	s.asleep(t, 1)
+	cancel()
+	if err := <-result; !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+	if _, err := a.Wait(ctx, 0); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled before: %v", err)
+	}
+	go func() { _, err := a.Wait(t.Context(), 0); result <- err }()
+	s.asleep(t, 1)
+	if err := s.publisher.Finish(t.Context(), shm.StateSuperseded); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-result; err != nil || a.Ring.State() != shm.StateSuperseded {
+		t.Errorf("superseded: %v, state %v", err, a.Ring.State())
+	}
+	s.stop()
+	until(t, "the hang-up", func() bool {
+		_, err := a.Wait(t.Context(), a.Ring.Head())
+		return errors.Is(err, ErrHangup)
+	})
+}
+
+func TestEviction(t *testing.T) {
+	s := open(t, settings{})
+	a := s.attach(t, shm.StartHead)
+	result := make(chan error, 1)
+	go func() { _, err := a.Wait(t.Context(), 0); result <- err }()
+	s.asleep(t, 1)
+	if err := s.lease(t).Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-result; !errors.Is(err, ErrHangup) {
+		t.Errorf("evicted: %v", err)
+	}
+	s.until(t, "detach", func(leases, ended int) bool { return leases == 0 && ended == 1 })
+}
+
+// A second question on a lease is answered, but not served: the connection is
+// the doorbell now.
+func TestLeaseAnswersNothing(t *testing.T) {
+	s := open(t, settings{})
+	conn := s.knock(t)
+	for i, want := range []uint32{0, 106} { // granted, EISCONN
+		if _, err := conn.Write(attachRequest(nil)); err != nil {
+			t.Fatal(err)
+		}
+		if a, err := hear(t, conn); err != nil || uint32(a.status) != want {
+			t.Errorf("request %d: status %v, error %v", i, a.status, err)
+		}
+	}
+	s.until(t, "one lease", func(leases, _ int) bool { return leases == 1 })
+}
