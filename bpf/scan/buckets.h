@@ -43,8 +43,12 @@ struct bpf_htab {
 #define N_BUCKETS_OFFSET bpf_core_field_offset(struct bpf_htab, n_buckets)
 #define BUCKET_SIZE bpf_core_type_size(struct bucket)
 
-/* How many elements and ends of lists are passed before the next look at the clock. */
-#define STEPS 32
+/*
+ * How many elements and ends of lists one call passes, and how many calls go by between looks at the
+ * clock. The verifier follows each step of a call, so more of them make loading slower.
+ */
+#define STEPS 8
+#define CALLS_A_LOOK 4
 #define MAX_STEPS (1 << 23)
 
 struct bucket_walk {
