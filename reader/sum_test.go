@@ -122,3 +122,35 @@ func TestSumRefused(t *testing.T) {
 		})
 	}
 }
+
+// Values that are nothing but 8-byte counters take a path of their own.
+func TestSumOfWords(t *testing.T) {
+	cpus := ebpf.MustPossibleCPU()
+	for words := 1; words <= 34; words += 11 {
+		m, pin := bpftest.NewPinned(t, "words", &ebpf.MapSpec{Type: ebpf.PerCPUHash, KeySize: 4, ValueSize: uint32(8 * words),
+			MaxEntries: 100, Key: u32Type, Value: arrayOf(u64Type, uint32(words))})
+		want := map[string]string{}
+		for key := range uint32(100) {
+			values, sum := make([][]byte, cpus), make([]byte, 8*words)
+			for cpu := range values {
+				values[cpu] = make([]byte, 8*words)
+				for w := range words {
+					v := uint64(key)<<40 + uint64(cpu*1000+w)
+					binary.LittleEndian.PutUint64(values[cpu][8*w:], v)
+					binary.LittleEndian.PutUint64(sum[8*w:], binary.LittleEndian.Uint64(sum[8*w:])+v)
+				}
+			}
+			if err := m.Put(key, values); err != nil {
+				t.Fatal(err)
+			}
+			want[string(bytesOf(key, 4))] = string(sum)
+		}
+		for _, engine := range []string{reader.EnginePump, reader.EngineSweep, reader.EngineIter, reader.EngineBatch} {
+			s := open(t, pin, reader.Options{Engine: engine, PerCPU: reader.Sum, MaxHold: time.Second})
+			dst := readertest.For(t, s, 1<<14)
+			for range 2 {
+				same(t, scan(t, s, dst), want)
+			}
+		}
+	}
+}

@@ -90,6 +90,18 @@ static __always_inline void add_fields(__u64 *sum, const void *value)
 	}
 }
 
+/* The same for values that are nothing but words: a straight line. */
+static __always_inline void add_words(void *sum, const void *value)
+{
+	__u32 words = value_size / 8;
+
+#define ADD(i) if (words > (i)) WORD(sum, i) += WORD(value, i);
+	EIGHT(ADD, 0)
+	EIGHT(ADD, 8)
+	EIGHT(ADD, 16)
+	EIGHT(ADD, 24)
+}
+
 static __always_inline void clear_fields(__u64 *sum)
 {
 	__u32 n = sums;
@@ -104,7 +116,7 @@ static __always_inline int take_cpus(void *dst, __u64 address, struct here *h)
 {
 	__u32 size = value_size, stride = round_up8(size), n = cpus;
 
-	if (sums)
+	if (sums && !(direct && sum_words))
 		clear_fields(dst);
 #pragma clang loop unroll(disable)
 	for (__u32 cpu = 0; cpu < n; cpu++) {
@@ -112,10 +124,14 @@ static __always_inline int take_cpus(void *dst, __u64 address, struct here *h)
 
 		if (direct) {
 			there = bpf_rdonly_cast((void *)there, 0);
-			if (sums)
-				add_fields(dst, there);
-			else
+			if (!sums)
 				copy_value(dst + cpu * stride, there);
+			else if (sum_words && !cpu)
+				copy_value(dst, there);
+			else if (sum_words)
+				add_words(dst, there);
+			else
+				add_fields(dst, there);
 			continue;
 		}
 		if (!sums) {

@@ -24,6 +24,7 @@ const volatile __u32 weak_order = 0; /* loads may pass loads on this machine */
 /* Per-CPU values added up: which integers, in row order. 0: every CPU's value as it is. */
 #define SUMS_MAX 64
 const volatile __u32 sums = 0;
+const volatile __u32 sum_words = 0; /* they are the value's words, one by one */
 const volatile struct sum_field {
 	__u16 offset;
 	__u8 size;

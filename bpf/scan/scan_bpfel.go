@@ -71,6 +71,7 @@ const (
 	scanVarRowSize          = "row_size"
 	scanVarRows             = "rows"
 	scanVarSumFields        = "sum_fields"
+	scanVarSumWords         = "sum_words"
 	scanVarSums             = "sums"
 	scanVarValueSize        = "value_size"
 	scanVarWeakOrder        = "weak_order"
@@ -150,6 +151,7 @@ type scanVariableSpecs struct {
 	RowSize   *ebpf.VariableSpec `ebpf:"row_size"`
 	Rows      *ebpf.VariableSpec `ebpf:"rows"`
 	SumFields *ebpf.VariableSpec `ebpf:"sum_fields"`
+	SumWords  *ebpf.VariableSpec `ebpf:"sum_words"`
 	Sums      *ebpf.VariableSpec `ebpf:"sums"`
 	ValueSize *ebpf.VariableSpec `ebpf:"value_size"`
 	WeakOrder *ebpf.VariableSpec `ebpf:"weak_order"`
@@ -199,6 +201,7 @@ type scanVariables struct {
 	RowSize   *ebpf.Variable `ebpf:"row_size"`
 	Rows      *ebpf.Variable `ebpf:"rows"`
 	SumFields *ebpf.Variable `ebpf:"sum_fields"`
+	SumWords  *ebpf.Variable `ebpf:"sum_words"`
 	Sums      *ebpf.Variable `ebpf:"sums"`
 	ValueSize *ebpf.Variable `ebpf:"value_size"`
 	WeakOrder *ebpf.Variable `ebpf:"weak_order"`

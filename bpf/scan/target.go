@@ -166,12 +166,25 @@ func (t *Target) constants(spec *ebpf.CollectionSpec, rowSize, rowsBytes int, di
 		// amd64 alone keeps loads in order.
 		scanVarWeakOrder: bit[uint32](runtime.GOARCH != "amd64"),
 		scanVarDirect:    bit[uint32](direct),
-		scanVarSums:      uint32(len(t.Sum)), scanVarSumFields: fields,
+		scanVarSumWords:  bit[uint32](t.sumsWords()), scanVarSums: uint32(len(t.Sum)), scanVarSumFields: fields,
 	} {
 		errs = append(errs, spec.Variables[name].Set(value))
 	}
 	return errors.Join(errs...)
 }
+
+// sumsWords reports whether the sums are those of the value's words, so few that
+// a program needs no loop for them.
+func (t *Target) sumsWords() bool {
+	for i, f := range t.Sum {
+		if f != (Int{Offset: 8 * i, Size: 8, Signed: f.Signed}) {
+			return false
+		}
+	}
+	return 8*len(t.Sum) == t.ValueSize && len(t.Sum) <= wordsStraight
+}
+
+const wordsStraight = 32 // as in rows.h
 
 func bit[T uint8 | uint32](b bool) T {
 	if b {
