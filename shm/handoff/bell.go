@@ -24,7 +24,10 @@ func newBell(raw syscall.RawConn) *bell {
 	b := &bell{raw: raw}
 	putHead(b.wake[:], typeWake)
 	b.send = func(fd uintptr) {
-		b.err = unix.Sendto(int(fd), b.wake[:], unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil)
+		b.err = nil // not errno in an interface, which would never be nil
+		if errno := sendAtOnce(int(fd), b.wake[:]); errno != 0 {
+			b.err = errno
+		}
 	}
 	return b
 }
