@@ -22,7 +22,7 @@ func TestWaitAndBellDoNotAllocate(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	lease := s.lease(t)
-	b := newBell(lease.conn.raw)
+	b := newBell(lease.conn.line.fd)
 	var stop atomic.Bool
 	done := make(chan struct{})
 	go func() {
