@@ -70,7 +70,7 @@ func (s *Source) try(from, to int) (passed error, ok bool) {
 			reason = fmt.Sprintf("%s (%s)", reason, oneLine(passed))
 		}
 		s.install(e, c.name, reason)
-		if errors.Is(passed, notNow) {
+		if errors.Is(passed, errNotNow) {
 			s.better.later(s.clock.now())
 		}
 		return passed, true
@@ -123,7 +123,7 @@ func (s *Source) tryBetter() {
 	s.better.at = 0
 	if passed, ok := s.try(0, rank(s.info.Engine)); !ok {
 		s.explain(oneLine(passed))
-		if errors.Is(passed, notNow) {
+		if errors.Is(passed, errNotNow) {
 			s.better.later(now)
 		}
 	}

@@ -80,9 +80,9 @@ func (l interleaved) unload(ctx context.Context, dst Destination, p *pass, pc *p
 	return nil
 }
 
-// notNow marks reasons that may be gone later: it is then tried again.
-var notNow = errors.New("not now")
+// errNotNow marks reasons that may be gone later: it is then tried again.
+var errNotNow = errors.New("not now")
 
 func notNowf(format string, args ...any) error {
-	return fmt.Errorf("%w: "+format, append([]any{notNow}, args...)...)
+	return fmt.Errorf("%w: "+format, append([]any{errNotNow}, args...)...)
 }
