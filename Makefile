@@ -109,11 +109,11 @@ fuzz: check-go ## every fuzz target for FUZZTIME (10s)
 			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(or $(FUZZTIME),10s) "$$(dirname "$$file")"; \
 		done; done
 
-bench: bin/ringside-bench ## the experiments, short, then the Go benchmarks
+bench: bin/ringside-bench bin/ringside ## the experiments, short, then the Go benchmarks
 	bin/ringside-bench all --short
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
-bench-report: bin/ringside-bench ## the experiments, whole, into docs/benchmarks.md
+bench-report: bin/ringside-bench bin/ringside ## the experiments, whole, into docs/benchmarks.md
 	bin/ringside-bench report --write docs
 
 # Made by a build that still has the library's documentation code.
