@@ -74,7 +74,6 @@ func runRows(ctx context.Context, b *bench) (*result, error) {
 type consumption struct {
 	entries, batch int
 	producer       *shm.Producer
-	content        shm.Content
 	slice          []pair
 	lease          *ringside.Subscription
 	copies         *ringside.Subscription

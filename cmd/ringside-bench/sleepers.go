@@ -73,6 +73,7 @@ func (b *bench) sleepers(ctx context.Context, plan sleepPlan) (*result, error) {
 		"This process scans a hash at a cadence and publishes it, with a heartbeat ten times a second, as a sidecar does; readers are processes of their own that sleep until a scan has ended, take its frames without looking at the rows, and sleep again.",
 		"Counted is this process's own processor time, user and system (getrusage), so all that waking costs the publisher; what it costs the readers is theirs.",
 		"Each round has a window for every number of readers, map and cadence, in random order; 'more' compares with nobody attached in the same round.",
+		"Where a scan takes longer than the cadence, scans follow each other without a pause, and on few processors the readers then compete with them.",
 		fmt.Sprintf("The map of %d entries is there to tell what one wake-up costs: scanning it takes next to nothing.", smallEntries),
 	)
 	s, err := b.newSleep(ctx, plan)
