@@ -44,7 +44,7 @@ func (d *slow) Commit(f reader.Frame) {
 func inPool(t *testing.T, o reader.PoolOptions, f func(t *testing.T, p *reader.Pool)) {
 	bpftest.RequireRoot(t)
 	synctest.Test(t, func(t *testing.T) {
-		p := reader.NewPool(o)
+		p := reader.NewPoolOnWallTime(o)
 		defer p.Stop(context.Background()) // also when f gives up
 		f(t, p)
 		if err := p.Stop(context.Background()); err != nil {
