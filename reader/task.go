@@ -140,10 +140,11 @@ func (p *Pool) run(t *Task) {
 	if wanted {
 		t.late.add(began.Sub(t.due))
 		p.gauge.late.add(began.Sub(t.due))
+	} else {
+		p.release(t)
 	}
 	p.mu.Unlock()
 	if !wanted {
-		p.release(t)
 		return
 	}
 	pinErr := p.follow(t)
@@ -155,10 +156,8 @@ func (p *Pool) run(t *Task) {
 	p.finish(t, turn{time.Since(began), p.cpuTime() - cpu, stats, err, pinErr})
 }
 
-// release gives a task back that was handed out and then not wanted any more.
+// release gives a task back that was handed out. The caller holds mu.
 func (p *Pool) release(t *Task) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	t.running = false
 	p.running--
 	p.rouse()
@@ -196,6 +195,7 @@ type turn struct {
 // finish files a scan and decides when the next is due.
 func (p *Pool) finish(t *Task, r turn) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	if t.scans+t.errors == 0 {
 		t.cost, t.took = r.cpu, r.took
 	}
@@ -213,8 +213,7 @@ func (p *Pool) finish(t *Task, r turn) {
 	if t.forced {
 		t.due = now
 	}
-	p.mu.Unlock()
-	p.release(t)
+	p.release(t) // in one go: a Force in between would get lost
 }
 
 // file counts a scan. A pin that cannot be looked at is an error, too, though
