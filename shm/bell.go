@@ -20,6 +20,12 @@ const (
 	// sleepers do not delay the next batch.
 	directRings = 4
 
+	// ringShare is the part of the ring, a quarter, after which sleepers are
+	// rung in the middle of a scan: early enough that more than half the ring
+	// goes by before they are overtaken, and late enough that a ring of the
+	// usual size, four scans, rings once a scan. At an eighth it rang twice.
+	ringShare = 4
+
 	ringBurst    = 32
 	ringInterval = 1_000_000 // ns: a thousand rings a second, sustained
 )

@@ -111,7 +111,7 @@ func (p *Publisher) settle(c *claim, length uint64) {
 	}
 	p.shared.head.Store(p.head)
 	p.shared.last.Store(p.last)
-	if p.head-p.rung > p.geometry.DataBytes/segments {
+	if p.head-p.rung > p.geometry.DataBytes/ringShare {
 		ring = true
 	}
 	if ring {

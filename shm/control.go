@@ -4,6 +4,7 @@ package shm
 
 import (
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -40,11 +41,18 @@ func controlOf(m memory) control {
 	}
 }
 
-// Monotonic is CLOCK_MONOTONIC in nanoseconds, the clock of frames, heartbeats
-// and of bpf_ktime_get_ns. It is read without a system call where the kernel
-// has a vDSO clock.
-func Monotonic() uint64 { return clock(unix.CLOCK_MONOTONIC) }
+// Go's own clock is CLOCK_MONOTONIC, had without a system call but counted from
+// a zero of its own. The distance between the two is the same for ever.
+var (
+	started   = time.Now()
+	startedNS = clock(unix.CLOCK_MONOTONIC)
+)
 
+// Monotonic is CLOCK_MONOTONIC in nanoseconds, the clock of frames, heartbeats
+// and of bpf_ktime_get_ns. It makes no system call.
+func Monotonic() uint64 { return startedNS + uint64(time.Since(started)) }
+
+// clock asks the kernel.
 func clock(id int32) uint64 {
 	var ts unix.Timespec
 	// Fails only for a clock that the kernel does not know.

@@ -60,7 +60,7 @@ func (r *Producer) Claim(ctx context.Context, least, most int) ([]byte, error) {
 
 // Commit publishes the open claim: in the order of the claims, whole or not at
 // all. Sleeping consumers are rung when a scan ends, at every other kind of
-// frame, and whenever an eighth of the ring has gone by.
+// frame, and whenever a quarter of the ring has gone by.
 func (r *Producer) Commit(c Content) {
 	open := r.open
 	r.open = nil

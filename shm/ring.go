@@ -81,6 +81,29 @@ func (r *Ring) State() State { return State(r.shared.state.Load()) }
 // Head is where the next frame will begin.
 func (r *Ring) Head() uint64 { return r.shared.head.Load() }
 
+// Totals counts what has been published, as the newest frame says. It is the
+// zero value if there is none, or if frames come and go too fast to look at one.
+func (r *Ring) Totals() Totals {
+	var w words
+	var h Header
+	for range maxTries {
+		last := r.shared.last.Load()
+		if r.Head() == 0 {
+			return Totals{}
+		}
+		r.data.load(last&^(frameAlign-1)&r.mask, &w)
+		loadLoad() // as in Cursor.Peek
+		if r.shared.hw.Load()-last <= r.geometry.DataBytes {
+			h.decode(&w)
+			if h.Kind == KindPad {
+				return Totals{} // nothing but pads so far
+			}
+			return Totals{Head: last + uint64(h.Length), Frames: h.Seq + 1, Rows: h.RowsBefore + uint64(h.Rows)}
+		}
+	}
+	return Totals{}
+}
+
 // HeartbeatNS is CLOCK_MONOTONIC when the publisher last said that it lives.
 func (r *Ring) HeartbeatNS() uint64 { return r.shared.heartbeat.Load() }
 

@@ -232,3 +232,17 @@ func TestFinishEndsReadersAndProducers(t *testing.T) {
 		t.Fatalf("got %+v, %v, %v", got, s, p.Ring().State())
 	}
 }
+
+func TestRingTotalsAreThePublishers(t *testing.T) {
+	p := newTestRing(t, 16<<10)
+	r := addSource(t, p, "s")
+	if got := p.Ring().Totals(); got != (Totals{}) {
+		t.Errorf("an empty ring: %+v", got)
+	}
+	for i := range 100 {
+		publishRows(t, r, uint64(i), 1+i%50, FlagFirst|FlagLast)
+		if got := p.Ring().Totals(); got.Frames != p.Totals().Frames || got.Rows != p.Totals().Rows {
+			t.Fatalf("frame %d: reader sees %+v, publisher %+v", i, got, p.Totals())
+		}
+	}
+}

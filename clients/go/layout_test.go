@@ -78,6 +78,11 @@ func TestScalars(t *testing.T) {
 	})
 }
 
+var (
+	padded   = structOf("struct padded", 16, field("a", 0, u32), field("b", 8, u64))
+	counters = structOf("struct counters", 16, field("rx_bytes", 0, u64), field("tx_bytes", 8, u64))
+)
+
 func TestStructs(t *testing.T) {
 	type inner struct {
 		A uint32
@@ -85,9 +90,7 @@ func TestStructs(t *testing.T) {
 	}
 	cInner := structOf("struct inner", 8, field("a", 0, u32), field("b", 4, u16))
 	cOuter := structOf("struct outer", 24, field("in", 0, cInner), field("more", 8, arrayOf(2, cInner)))
-	padded := structOf("struct padded", 16, field("a", 0, u32), field("b", 8, u64))
 	anonymous := structOf("struct v", 16, schema.Field{Offset: 0, Type: structOf("", 8, field("a", 0, u32), field("b", 4, u32))}, field("c", 8, u64))
-	counters := structOf("struct counters", 16, field("rx_bytes", 0, u64), field("tx_bytes", 8, u64))
 	runPairs(t, []pair{
 		of[flow]("plain", flowSchema().Value),
 		of[struct {
@@ -128,7 +131,12 @@ func TestStructs(t *testing.T) {
 		of[[2]uint64]("array for like fields", counters),
 		of[struct{ RxBytes, TxBytes uint64 }]("names agree", counters),
 		of[struct{ In, Out uint64 }]("other names", counters),
+		of[struct{ Both [16]uint8 }]("raw whole", counters),
+	})
+}
 
+func TestStructsThatDoNotFit(t *testing.T) {
+	runPairs(t, []pair{
 		of[struct{ TxBytes, RxBytes uint64 }]("swapped", counters,
 			".TxBytes uint64 (offset 0)", "value.tx_bytes (__u64) (offset 8)", "lies elsewhere", "order of fields"),
 		of[struct {
@@ -143,7 +151,6 @@ func TestStructs(t *testing.T) {
 			A uint32
 		}]("too short", padded, "Go has 4 bytes, a value of the map has 16", "append a field `_ [12]byte`"),
 		of[struct{ A, B, C uint64 }]("too long", counters, ".C uint64 (offset 16)", "ends at byte 24, C ends at 16"),
-		of[struct{ Both [16]uint8 }]("raw whole", counters),
 		of[struct {
 			A uint64
 			B uint64
@@ -295,6 +302,43 @@ func TestWithoutTypesSizesAreCompared(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "Go has 4 bytes, a key of the map has 8") || !strings.Contains(err.Error(), "only sizes were compared") {
 		t.Error(err)
 	}
+}
+
+// FuzzLayout: whatever a schema says, holding types and paths against it ends,
+// and no error is without a text.
+func FuzzLayout(f *testing.F) {
+	f.Add(flowSchema().Encode(), "value.bytes")
+	f.Add((&schema.Schema{Key: u128, Value: packedEvent()}).Encode(), "value.ports[2].hits")
+	f.Add((&schema.Schema{Key: arrayOf(0, u64), Value: structOf("", 0)}).Encode(), "key[0]")
+	f.Fuzz(func(t *testing.T, text []byte, path string) {
+		s, err := schema.Decode(text)
+		if err != nil {
+			t.Skip()
+		}
+		src := &Source{Name: "fuzz", Schema: s, CPUs: len(path) % 3}
+		for side, typ := range map[string]*schema.Type{sideKey: s.Key, sideValue: s.Value} {
+			if typ == nil {
+				continue
+			}
+			for _, g := range []reflect.Type{
+				reflect.TypeFor[flow](), reflect.TypeFor[[2]struct{ A, B uint16 }](), reflect.TypeFor[[4][2]int8](), reflect.TypeFor[[64]byte](),
+				reflect.TypeFor[struct {
+					Ports [3]struct{ Number, Hits uint16 }
+					Flags uint32
+				}](),
+			} {
+				m := matcher{source: "fuzz", side: side}
+				if err := m.match(g, typ, typ.Size); err != nil && err.Error() == "" {
+					t.Error("an error without a text")
+				}
+			}
+		}
+		src.KeySize, src.ValueSize, src.slotValueSize = 4, 12, 4
+		c, _, err := src.locate(path)
+		if err == nil {
+			_, _ = numberIn[uint32](src, c)
+		}
+	})
 }
 
 func TestOpaqueBytesFitAnything(t *testing.T) {

@@ -18,6 +18,10 @@ const (
 	// refusalGrace is how long a sidecar that came back may refuse before
 	// that is its last word: while it starts, directories and modes change.
 	refusalGrace = time.Second
+
+	// replaceGrace is how long Attach believes that a ring is just being
+	// replaced.
+	replaceGrace = 5 * time.Second
 )
 
 // away is what is remembered of the last ring while there is none.
@@ -58,6 +62,9 @@ func (s *Subscription) comeBack(ctx context.Context) error {
 		return err
 	}
 	s.tellGone()
+	s.mu.Lock()
+	s.stats.Away = err
+	s.mu.Unlock()
 	sleep(ctx, s.away.pause)
 	s.away.pause = min(2*s.away.pause, backoffMax)
 	return nil
@@ -116,7 +123,7 @@ func (s *Subscription) adopt(lease *handoff.Attachment, pos shm.Position) error 
 	}
 	s.sources, s.told, s.hungUp, s.pulse = nil, shm.Loss{}, false, pulse{}
 	s.mu.Lock()
-	s.lease, s.pos = lease, pos
+	s.lease, s.pos, s.stats.Away = lease, pos, nil
 	s.mu.Unlock()
 	return s.loadSources()
 }

@@ -160,17 +160,18 @@ func TestBusyReaderHearsOfTheEnd(t *testing.T) {
 
 func TestPulse(t *testing.T) {
 	p := pulse{}
-	if p.late(7) || p.late(7) {
-		t.Error("late at once")
+	expect := func(beat uint64, late bool, when string) {
+		if got := p.late(beat); got != late {
+			t.Errorf("%s: late %v", when, got)
+		}
 	}
+	expect(7, false, "first beat")
+	expect(7, false, "the same beat, at once")
 	p.since = p.since.Add(-silence)
-	if !p.late(7) || p.late(7) {
-		t.Error("not late once")
-	}
+	expect(7, true, "the same beat after a silence")
+	expect(7, false, "told already")
 	p.since = p.since.Add(-silence)
-	if p.late(8) {
-		t.Error("late with another beat")
-	}
+	expect(8, false, "another beat")
 }
 
 func TestRefusalAfterRestartIsFinal(t *testing.T) {
@@ -205,6 +206,13 @@ func TestWaitingForASidecarEndsWithTheContext(t *testing.T) {
 	defer cancel()
 	for b, err := range sub.Batches(ctx) {
 		t.Error(b, err)
+	}
+	if err := sub.Stats().Away; !errors.Is(err, ErrNoSidecar) {
+		t.Errorf("away because of %v", err)
+	}
+	comesBack(t, s, sub, Loss{})
+	if err := sub.Stats().Away; err != nil {
+		t.Error(err)
 	}
 }
 

@@ -190,7 +190,7 @@ func TestFramesOfUnknownKindsArePassedOver(t *testing.T) {
 	}
 }
 
-// Reading allocates per loop, never per batch or row; neither does sleeping.
+// Reading allocates per loop, never per batch or row.
 func TestReadingDoesNotAllocate(t *testing.T) {
 	s := open(t, socketPath(t), 1<<20)
 	f := addFeed(t, s.ring, flowInfo("flows"))

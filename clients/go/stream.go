@@ -44,36 +44,37 @@ func (s *Subscription) step(ctx context.Context) (*Batch, error) {
 	}
 	if s.held {
 		s.held = false
-		s.account(s.frame.Rows)
+		s.account()
 		return &s.frame, nil
 	}
 	if s.lease == nil {
 		return nil, s.comeBack(ctx)
 	}
-	if s.opts.Source != "" && s.pass() {
-		return nil, nil
-	}
-	h, payload, _, status := s.cursor.Next(s.buf)
-	if status != shm.Ready {
-		s.nothing(ctx, status)
-		return nil, nil
-	}
-	s.checkPulse(ctx)
-	if src := s.admit(&h); src != nil {
-		s.frame.frame(kindOf(h.Kind), src, &h, payload, s.ring().RealtimeOffsetNS())
-		s.held = true
-	}
+	s.fetch(ctx)
 	return nil, nil
 }
 
-// pass leaves the next frame uncopied if it is of a source that is not wanted.
-func (s *Subscription) pass() bool {
+// fetch copies the next frame, unless it is one to skip.
+func (s *Subscription) fetch(ctx context.Context) {
 	h, _, _, status := s.cursor.Peek()
-	if status != shm.Ready || s.admit(&h) != nil || s.err != nil {
-		return false
+	if status == shm.Ready {
+		if s.admit(&h) == nil {
+			s.skip()
+			return
+		}
+		var payload []byte
+		h, payload, _, status = s.cursor.Next(s.buf)
+		if status == shm.Ready {
+			s.checkPulse(ctx)
+			// Another frame than before, if the ring came round in between.
+			if src := s.admit(&h); src != nil {
+				s.frame.frame(kindOf(h.Kind), src, &h, payload, s.ring().RealtimeOffsetNS())
+				s.held = true
+			}
+			return
+		}
 	}
-	s.cursor.Advance()
-	return true
+	s.nothing(ctx, status)
 }
 
 // news is what there is to say before the next frame.

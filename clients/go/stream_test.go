@@ -301,3 +301,33 @@ func TestStatsShowLag(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// A ring that contradicts itself ends the loop, for good.
+func TestCorruptRingIsTheEnd(t *testing.T) {
+	s := open(t, socketPath(t), 64<<10)
+	f := addFeed(t, s.ring, flowInfo("flows"))
+	sub := s.attach(t, Options{Start: StartOldest})
+	f.must(t, 1, 1)
+	if _, err := f.producer.Claim(t.Context(), 64, 64); err != nil {
+		t.Fatal(err)
+	}
+	f.producer.Commit(shm.Content{Kind: shm.KindRows, Rows: 1000, Bytes: 64, KeyStride: 4, ValueStride: 32}) // of which it has two
+	next(t, sub, KindRows)
+	for range 2 {
+		for b, err := range sub.Batches(deadline(t)) {
+			if b != nil || !errors.Is(err, ErrCorrupt) {
+				t.Fatal(b, err)
+			}
+		}
+	}
+	if err := s.ring.Check(); !errors.Is(err, shm.ErrCorrupt) {
+		t.Error(err)
+	}
+	liar := s.ring
+	s.close(t) // nobody holds it any more
+	s.replace(t, 64<<10)
+	s.past = nil // not to be checked again
+	if err := liar.Close(); err != nil {
+		t.Error(err)
+	}
+}

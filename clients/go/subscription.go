@@ -51,6 +51,7 @@ type Stats struct {
 	Laps                 uint64 // how often the ring overtook this reader
 	Restarts             uint64 // how often it attached anew
 	LagFrames, LagRows   uint64 // published and not yet read
+	Away                 error  // why there is no sidecar just now; nil while attached
 }
 
 // Attach connects to the sidecar, which lends its ring for as long as the
@@ -60,6 +61,7 @@ type Stats struct {
 // [ErrNotAllowed], [ErrNotFound]. The caller closes the subscription.
 func Attach(ctx context.Context, o Options) (*Subscription, error) {
 	s := &Subscription{opts: o.withDefaults()}
+	began := time.Now()
 	for pause := backoffFirst; ; pause = min(2*pause, backoffMax) {
 		lease, err := s.dial(ctx, o.Start)
 		if err == nil {
@@ -69,7 +71,7 @@ func Attach(ctx context.Context, o Options) (*Subscription, error) {
 			return s, nil
 		}
 		// A ring that is just being replaced will be there in a moment.
-		if !errors.Is(err, handoff.ErrTryAgain) || !sleep(ctx, pause) {
+		if !errors.Is(err, handoff.ErrTryAgain) || time.Since(began) > replaceGrace || !sleep(ctx, pause) {
 			return nil, err
 		}
 	}
@@ -89,9 +91,8 @@ func (s *Subscription) Close() error {
 	return err
 }
 
-// Stats counts what this subscription got, missed and has before it. The lag is
-// found by walking over the headers of what is unread. It may be called from
-// any goroutine; the reading one waits for it only if both meet.
+// Stats counts what this subscription got, missed and has before it. It may be
+// called from any goroutine; the reading one waits for it only if both meet.
 func (s *Subscription) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,23 +100,27 @@ func (s *Subscription) Stats() Stats {
 	if s.lease == nil {
 		return st
 	}
-	c := shm.NewCursor(s.lease.Ring, s.pos, shm.StartOldest, shm.AnySource)
-	for head := s.lease.Ring.Head(); c.Position().Offset < head; c.Advance() {
-		if _, _, _, status := c.Peek(); status != shm.Ready {
-			break
-		}
-	}
-	st.LagFrames, st.LagRows = c.Position().Seq-s.pos.Seq, c.Position().Rows-s.pos.Rows
+	// The cursor may be ahead of a total that is a moment old.
+	total := s.lease.Ring.Totals()
+	st.LagFrames = max(total.Frames, s.pos.Seq) - s.pos.Seq
+	st.LagRows = max(total.Rows, s.pos.Rows) - s.pos.Rows
 	return st
 }
 
-// account counts a frame that is delivered. Frames that were skipped on the way
-// to it, or lost, are behind the cursor as well.
-func (s *Subscription) account(rows int) {
+// account counts the frame that is delivered, behind which the cursor stands.
+func (s *Subscription) account() {
 	s.mu.Lock()
 	s.pos = s.cursor.Position()
 	s.stats.Frames++
-	s.stats.Rows += uint64(rows)
+	s.stats.Rows += uint64(s.frame.Rows)
+	s.mu.Unlock()
+}
+
+// skip leaves a frame that is none to deliver, so that it is no lag either.
+func (s *Subscription) skip() {
+	s.cursor.Advance()
+	s.mu.Lock()
+	s.pos = s.cursor.Position()
 	s.mu.Unlock()
 }
 

@@ -21,7 +21,8 @@ import (
 
 // ofTheRuntime are system calls that Go's scheduler may make on any thread at
 // any time: to park and wake threads, to return from the signal that preempts
-// a long loop.
+// a long loop, to let the heap grow (the counting allocates). What is mapped
+// for a ring is mapped by Attach, which is over when counting begins.
 var ofTheRuntime = map[int32]string{
 	unix.SYS_FUTEX:        "futex",
 	unix.SYS_RT_SIGRETURN: "rt_sigreturn",
@@ -29,6 +30,8 @@ var ofTheRuntime = map[int32]string{
 	unix.SYS_GETPID:       "getpid", // with tgkill
 	unix.SYS_NANOSLEEP:    "nanosleep",
 	unix.SYS_SCHED_YIELD:  "sched_yield",
+	unix.SYS_MMAP:         "mmap",
+	unix.SYS_MADVISE:      "madvise",
 }
 
 // (The race detector makes calls of its own, hence the build tag.)

@@ -48,7 +48,7 @@ func (s *Subscription) View(ctx context.Context, read func(*Batch)) (valid bool,
 			return true, nil
 		case s.held:
 			s.held = false
-			s.account(s.frame.Rows)
+			s.account()
 			read(&s.frame)
 			return true, nil
 		case s.lease == nil:
@@ -75,7 +75,7 @@ func (s *Subscription) lend(ctx context.Context, read func(*Batch)) (called, val
 	case s.err != nil || len(s.misfits) > 0:
 		return false, false // told first
 	case src == nil:
-		s.cursor.Advance() // nothing of its payload was read
+		s.skip() // nothing of its payload was read
 		return false, false
 	}
 	now := s.cursor.Loss()
@@ -88,7 +88,7 @@ func (s *Subscription) lend(ctx context.Context, read func(*Batch)) (called, val
 	read(&s.frame)
 	if valid = s.cursor.Valid(); valid {
 		s.cursor.Advance()
-		s.account(s.frame.Rows)
+		s.account()
 		s.checkPulse(ctx)
 	}
 	return true, valid

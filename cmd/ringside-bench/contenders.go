@@ -10,21 +10,34 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"github.com/ringside-bpf/ringside/cmd/ringside-bench/internal/interleave"
 )
 
 // pass is what one pass of a contender measured.
 type pass struct {
-	reps    int // reads of the whole map
-	rows    int // in all of them
-	elapsed time.Duration
-	head    time.Duration // of elapsed: until everything was in the ring
-	hold    time.Duration // longest single call into the kernel
+	reps    int           // reads of the whole map
+	rows    int           // in all of them
+	took    time.Duration // of the thread's processor time
+	head    time.Duration // of that: until everything was in the ring
+	hold    time.Duration // longest single call into the kernel, by the clock on the wall
 	mallocs uint64
 }
 
-func (p pass) nsPerRow() float64 { return perRow(p.elapsed, p.rows) }
+// processorTime is what the calling thread has used, in the kernel and outside
+// of it. It is what passes are measured in: nobody sleeps in them, so on a
+// machine of one's own it is the time that passes, and on a shared one it leaves
+// out the time in which somebody else was running.
+func processorTime() time.Duration {
+	var t unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t) != nil {
+		return 0 // cannot fail for one's own thread
+	}
+	return time.Duration(t.Nano())
+}
+
+func (p pass) nsPerRow() float64 { return perRow(p.took, p.rows) }
 func (p pass) headNS() float64   { return perRow(p.head, p.rows) }
 func (p pass) holdNS() float64   { return float64(p.hold) }
 func (p pass) allocs() float64   { return float64(p.mallocs) / float64(p.reps) }
@@ -37,9 +50,7 @@ type once func(ctx context.Context, p *pass) error
 // contender makes passes of a way to read a map once.
 func contender(name string, read once) interleave.Contender[pass] {
 	return interleave.Contender[pass]{Name: name, Pass: func(ctx context.Context, reps int) (pass, error) {
-		// The call of one pass should not be resumed on a colder processor by
-		// the Go scheduler's choice; the kernel's remains.
-		runtime.LockOSThread()
+		runtime.LockOSThread() // processorTime is a thread's
 		defer runtime.UnlockOSThread()
 		p := pass{reps: reps}
 		var before, after runtime.MemStats
@@ -58,9 +69,9 @@ func contender(name string, read once) interleave.Contender[pass] {
 // timed measures a read that ends with rows in private memory.
 func timed(read bare) once {
 	return func(_ context.Context, p *pass) error {
-		start := time.Now()
+		start := processorTime()
 		rows, hold, err := read()
-		p.elapsed += time.Since(start)
+		p.took += processorTime() - start
 		p.rows += rows
 		p.hold = max(p.hold, hold)
 		return err
@@ -119,15 +130,14 @@ func batchLookup[K any](m *ebpf.Map, chunk, cpus int) bare {
 // figure would depend on whether the second one is free.
 func (s *source) whole(h *hands) once {
 	return func(ctx context.Context, p *pass) error {
-		start := time.Now()
+		start := processorTime()
 		stats, err := s.Scan(ctx, s.into)
-		published := time.Since(start)
+		p.head += processorTime() - start
 		if err != nil {
 			return err
 		}
 		rows, err := h.scan(ctx)
-		p.elapsed += time.Since(start)
-		p.head += published
+		p.took += processorTime() - start
 		p.rows += rows
 		p.hold = max(p.hold, stats.HoldMax)
 		if err == nil && rows != stats.Rows {

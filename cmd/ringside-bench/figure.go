@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/ringside-bpf/ringside/cmd/ringside-bench/internal/stat"
 	"github.com/ringside-bpf/ringside/cmd/ringside-bench/internal/table"
@@ -66,10 +67,10 @@ func (f *figure) expected() string {
 	if f.AtLeast {
 		sign = "≥"
 	}
-	return fmt.Sprintf("%s %g %s", sign, f.Bound, f.Unit)
+	return strings.TrimSpace(fmt.Sprintf("%s %g %s", sign, f.Bound, f.Unit))
 }
 
-func (f *figure) with(v float64) string { return table.Figure(v) + " " + f.Unit }
+func (f *figure) with(v float64) string { return strings.TrimSpace(table.Figure(v) + " " + f.Unit) }
 
 func (f *figure) spread() string {
 	if f.P10 == f.P90 {

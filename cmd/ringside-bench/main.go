@@ -25,6 +25,9 @@ const (
 	exitPermission = 77
 )
 
+// version is set by the Makefile.
+var version = "unknown"
+
 var (
 	errUsage = errors.New("wrong usage")
 	errRoot  = errors.New("needs root")

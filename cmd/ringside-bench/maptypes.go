@@ -46,12 +46,13 @@ type mapRow struct {
 func runMaptypes(ctx context.Context, b *bench) (*result, error) {
 	r := b.result(
 		"All contenders of a map take one pass a round, in random order; a pass repeats its work for at least "+passFor.String()+".",
+		measuredIn,
 		"Ratios are medians of the ratios within a round.",
 		"iterate (Map.Iterate), batchlookup (Map.BatchLookup, both of cilium/ebpf) and raw-batch (a bare loop of BPF_MAP_LOOKUP_BATCH) end with the rows in private memory that is reused; the two batch loops use whichever of several chunk sizes was fastest for them on this map.",
 		"ringside-* is the whole path: a scan into the ring, then a consumer, attached over the socket, has looked at every row in a lease.",
 		"Reader and consumer take turns on one thread of one process, so that ringside uses no second processor that the others do not have; 'to head' is the first half, until the rows can be read.",
 		"memcpy copies the mapped values of the array into private memory, without keys.",
-		"Longest hold is the longest single call into the kernel of a pass (of iterate: one step, two calls), the median of all passes: a thread that lost its processor inside a call would otherwise decide it.",
+		"Longest hold is the longest single call into the kernel of a pass (of iterate: one step, two calls), the median of all passes: a thread that lost its processor inside a call would otherwise decide it. It is time on the wall.",
 	)
 	var rows []mapRow
 	all := subjects()

@@ -8,6 +8,7 @@ import (
 	"math"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/cilium/ebpf"
 
@@ -24,7 +25,11 @@ type ring struct {
 	socket string
 }
 
-const ringName = "bench"
+const (
+	ringName = "bench"
+	// heartbeat is how often a sidecar says that it lives.
+	heartbeat = 100 * time.Millisecond
+)
 
 // newRing makes a ring of a sidecar's default size: four full scans.
 func (b *bench) newRing(scanBytes int) (*ring, error) {

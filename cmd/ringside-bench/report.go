@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"text/template"
 	"time"
@@ -48,7 +47,7 @@ func report(ctx context.Context, plan []planned, dir string, stderr io.Writer) e
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	doc := written{Date: time.Now().UTC().Format("2 January 2006"), Version: ownVersion()}
+	doc := written{Date: time.Now().UTC().Format("2 January 2006"), Version: version}
 	for _, p := range plan {
 		r, err := measure(ctx, p.experiment, p.options, stderr)
 		if err != nil {
@@ -139,22 +138,4 @@ func markdown(t *table.Table) (string, error) {
 	var b strings.Builder
 	err := t.Markdown(&b)
 	return b.String(), err
-}
-
-// ownVersion is the commit this program was built from.
-func ownVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	commit, modified := "unknown", ""
-	for _, s := range info.Settings {
-		switch {
-		case s.Key == "vcs.revision":
-			commit = s.Value[:min(len(s.Value), 12)]
-		case s.Key == "vcs.modified" && s.Value == "true":
-			modified = ", with uncommitted changes"
-		}
-	}
-	return commit + modified
 }

@@ -32,6 +32,9 @@ type result struct {
 	chart   *picture
 }
 
+// measuredIn is part of the method of whatever is made of passes.
+const measuredIn = "Times are processor time of the thread that does the work, in the kernel and outside of it; rows a second are those of one processor. What the Go runtime's own threads do (garbage collection, for those who allocate) is not in it."
+
 // picture is a chart of an experiment.
 type picture struct {
 	title, note string
@@ -63,7 +66,7 @@ func (r *result) print(w io.Writer) error {
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(w, "\nMethod: %s\n", strings.Join(r.Method, " "))
+	_, err := fmt.Fprintf(w, "\nMethod\n- %s\n", strings.Join(r.Method, "\n- "))
 	return err
 }
 

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/ringside-bpf/ringside/cmd/ringside-bench/internal/interleave"
 	"github.com/ringside-bpf/ringside/cmd/ringside-bench/internal/stat"
@@ -41,13 +40,14 @@ type ringRow struct {
 
 func runRing(ctx context.Context, b *bench) (*result, error) {
 	r := b.result(
+		measuredIn,
 		"claim + commit: the bytes of a batch are claimed in the ring and committed, without filling them, while one consumer is attached and awake.",
 		"What publishing adds: the same reader scans the same map into the ring and into private memory, interleaved; the difference is taken round by round.",
 		"The private memory is one buffer of the size of the largest frame, which stays in the processor's caches as no ring can; scan-private-ml goes through as much memory as the ring has, which tells what of the difference is memory and what is publishing.",
 	)
 	var rows []ringRow
 	err := b.part(func(b *bench) (err error) {
-		rows, err = b.measureClaims(ctx, 3)
+		rows, err = b.measureClaims(ctx, 8)
 		return err
 	})
 	for _, s := range subjects() {
@@ -57,8 +57,12 @@ func runRing(ctx context.Context, b *bench) (*result, error) {
 		if s.name != "hash" && !s.mmapable() {
 			continue
 		}
+		share := 4
+		if !s.mmapable() {
+			share = 2 // a few ns beside hundreds take many rounds to see
+		}
 		err = b.part(func(b *bench) error {
-			more, added, err := b.measureAdded(ctx, s, 3)
+			more, added, err := b.measureAdded(ctx, s, share)
 			rows, r.Figures = append(rows, more...), append(r.Figures, added)
 			return err
 		})
@@ -107,15 +111,15 @@ func (b *bench) measureClaims(ctx context.Context, share int) ([]ringRow, error)
 
 // claims publishes some batches; one would be lost in the clock's resolution.
 func claims(ctx context.Context, d *pass, p *shm.Producer, content shm.Content) error {
-	const batches = 256
-	start := time.Now()
+	const batches = 4096
+	start := processorTime()
 	for range batches {
 		if _, err := p.Claim(ctx, content.Bytes, content.Bytes); err != nil {
 			return err
 		}
 		p.Commit(content)
 	}
-	d.elapsed += time.Since(start)
+	d.took += processorTime() - start
 	d.rows += batches * int(content.Rows)
 	return nil
 }
@@ -159,9 +163,9 @@ func (b *bench) measureAdded(ctx context.Context, s subject, share int) ([]ringR
 // scanInto is a scan without a consumer.
 func (s *source) scanInto(dst reader.Destination) once {
 	return func(ctx context.Context, p *pass) error {
-		start := time.Now()
+		start := processorTime()
 		stats, err := s.Scan(ctx, dst)
-		p.elapsed += time.Since(start)
+		p.took += processorTime() - start
 		p.rows += stats.Rows
 		return err
 	}

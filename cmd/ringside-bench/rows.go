@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"time"
 
 	ringside "github.com/ringside-bpf/ringside/clients/go"
 	"github.com/ringside-bpf/ringside/cmd/ringside-bench/internal/interleave"
@@ -41,6 +40,7 @@ type consumeRow struct {
 
 func runRows(ctx context.Context, b *bench) (*result, error) {
 	r := b.result(
+		measuredIn,
 		"A scan's worth of rows (4 B key, 32 B value) is published into the ring, untimed, in batches as a scan makes them; then a consumer that attached over the socket takes them, timed.",
 		"Everyone adds up a word of the key and two of the value of every row, typed. The slice holds the same rows as Go structs of 40 bytes; it is what a row costs when it is simply there.",
 	)
@@ -74,7 +74,6 @@ func runRows(ctx context.Context, b *bench) (*result, error) {
 type consumption struct {
 	entries, batch int
 	producer       *shm.Producer
-	content        shm.Content
 	slice          []pair
 	lease          *ringside.Subscription
 	copies         *ringside.Subscription
@@ -159,9 +158,9 @@ func (x *consumption) timed(read func(context.Context) (int, error), others ...f
 		if err := x.publish(ctx); err != nil {
 			return err
 		}
-		start := time.Now()
+		start := processorTime()
 		rows, err := read(ctx)
-		p.elapsed += time.Since(start)
+		p.took += processorTime() - start
 		p.rows += rows
 		if err == nil && rows != x.entries {
 			err = errors.New("rows are missing")

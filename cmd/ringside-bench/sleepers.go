@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -44,7 +45,15 @@ type window struct {
 func (w window) nsPerRow() float64  { return perRow(w.cpu, w.rows) }
 func (w window) nsPerScan() float64 { return perRow(w.cpu, w.scans) }
 
-var sleepingReaders = []int{0, 1, 8, 64}
+// sleepPlan is what is varied.
+type sleepPlan struct {
+	readers    []int // nobody first
+	slow, fast time.Duration
+}
+
+func sleepersAsDesigned() sleepPlan {
+	return sleepPlan{[]int{0, 1, 8, 64}, 100 * time.Millisecond, 10 * time.Millisecond}
+}
 
 // duty is a map and how often it is scanned.
 type duty struct {
@@ -52,27 +61,28 @@ type duty struct {
 	every  time.Duration
 }
 
-const (
-	slowCadence = 100 * time.Millisecond
-	fastCadence = 10 * time.Millisecond
-	// A map so small that waking is nearly all that its scan costs.
-	smallEntries = minEntries
-)
+// smallEntries make a map so small that waking is nearly all that its scan costs.
+const smallEntries = minEntries
 
 func runSleepers(ctx context.Context, b *bench) (*result, error) {
+	return b.sleepers(ctx, sleepersAsDesigned())
+}
+
+func (b *bench) sleepers(ctx context.Context, plan sleepPlan) (*result, error) {
 	r := b.result(
 		"This process scans a hash at a cadence and publishes it, with a heartbeat ten times a second, as a sidecar does; readers are processes of their own that sleep until a scan has ended, take its frames without looking at the rows, and sleep again.",
 		"Counted is this process's own processor time, user and system (getrusage), so all that waking costs the publisher; what it costs the readers is theirs.",
 		"Each round has a window for every number of readers, map and cadence, in random order; 'more' compares with nobody attached in the same round.",
+		"Where a scan takes longer than the cadence, scans follow each other without a pause, and on few processors the readers then compete with them.",
 		fmt.Sprintf("The map of %d entries is there to tell what one wake-up costs: scanning it takes next to nothing.", smallEntries),
 	)
-	s, err := b.newSleep(ctx)
+	s, err := b.newSleep(ctx, plan)
 	if err != nil {
 		return nil, err
 	}
 	var list []interleave.Contender[window]
 	for _, d := range s.duties {
-		for _, n := range sleepingReaders {
+		for _, n := range s.readers {
 			list = append(list, interleave.Contender[window]{Name: fmt.Sprintf("%d readers of %s, every %v", n, d.source.Info().Name, d.every),
 				Pass: func(ctx context.Context, _ int) (window, error) { return s.window(ctx, n, d) }})
 		}
@@ -85,12 +95,13 @@ func runSleepers(ctx context.Context, b *bench) (*result, error) {
 	}
 	rows := s.rows(samples)
 	r.Rows = rows
-	sleeperTables(r, rows)
+	sleeperTables(r, rows, slices.Max(s.readers))
 	return r, nil
 }
 
 // sleep is what is published, and the readers that can attach to its ring.
 type sleep struct {
+	sleepPlan
 	ring   *ring
 	duties []duty
 	all    []*child
@@ -98,8 +109,8 @@ type sleep struct {
 	lasts  time.Duration
 }
 
-func (b *bench) newSleep(ctx context.Context) (*sleep, error) {
-	s := &sleep{}
+func (b *bench) newSleep(ctx context.Context, plan sleepPlan) (*sleep, error) {
+	s := &sleep{sleepPlan: plan}
 	large, small := subjects()[0], subjects()[0]
 	small.name += "_small"
 	var err error
@@ -114,11 +125,12 @@ func (b *bench) newSleep(ctx context.Context) (*sleep, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.duties = []duty{{big, slowCadence}, {big, fastCadence}, {little, fastCadence}}
-	// One round is thrown away; a window holds at least two scans.
-	windows := time.Duration(len(sleepingReaders) * len(s.duties) * (minRounds + 1))
-	s.lasts = max(2*slowCadence, min(time.Second, b.lasts/windows))
-	for range sleepingReaders[len(sleepingReaders)-1] {
+	s.duties = []duty{{big, s.slow}, {big, s.fast}, {little, s.fast}}
+	// Many short windows tell more than a few long ones, because what disturbs
+	// them lasts longer than they do. A window holds at least two scans.
+	const rounds = 16
+	s.lasts = max(2*s.slow, min(time.Second, b.lasts/time.Duration(rounds*len(s.readers)*len(s.duties))))
+	for range slices.Max(s.readers) {
 		c, err := b.startChild(ctx, s.ring)
 		if err != nil {
 			return nil, err
@@ -160,7 +172,7 @@ func (s *sleep) window(ctx context.Context, n int, d duty) (window, error) {
 	if err := s.attach(ctx, n); err != nil {
 		return window{}, err
 	}
-	beat := time.NewTicker(100 * time.Millisecond)
+	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
 	tick := time.NewTicker(d.every)
 	defer tick.Stop()
@@ -202,9 +214,9 @@ func (s *sleep) rows(samples [][]window) []sleeperRow {
 	var rows []sleeperRow
 	percent := func(ratio float64) float64 { return 100 * (ratio - 1) }
 	for i, d := range s.duties {
-		first := samples[i*len(sleepingReaders)]
-		for j, n := range sleepingReaders {
-			own := samples[i*len(sleepingReaders)+j]
+		first := samples[i*len(s.readers)]
+		for j, n := range s.readers {
+			own := samples[i*len(s.readers)+j]
 			took := stat.By(own, window.nsPerRow)
 			more := stat.Ratio(stat.Each(own, window.nsPerRow), stat.Each(first, window.nsPerRow))
 			row := sleeperRow{Contender: fmt.Sprintf("%d sleeping", n), Entries: d.source.Info().MaxEntries, EveryMS: int(d.every.Milliseconds()),
@@ -221,7 +233,10 @@ func (s *sleep) rows(samples [][]window) []sleeperRow {
 	return rows
 }
 
-func sleeperTables(r *result, rows []sleeperRow) {
+func sleeperTables(r *result, rows []sleeperRow, most int) {
+	if f, ok := wakeFigure(rows, most); ok {
+		r.Figures = append(r.Figures, f)
+	}
 	t := &table.Table{Title: "Processor time of the publisher", Columns: []table.Column{table.Number("entries"), table.Number("scan every"),
 		table.Number("sleeping readers"), table.Number("CPU ns/row"), table.Number("p10"), table.Number("p90"),
 		table.Number("more"), table.Number("p10"), table.Number("p90"), table.Number("ns a wake-up")}}
@@ -239,10 +254,29 @@ func sleeperTables(r *result, rows []sleeperRow) {
 		}
 		g := &r.chart.groups[len(r.chart.groups)-1]
 		g.Bars = append(g.Bars, chart.Bar{Label: row.Contender, Value: row.CPUNS, Text: table.Figure(row.CPUNS) + " ns", Ours: row.Readers > 0})
-		if row.Readers == sleepingReaders[len(sleepingReaders)-1] {
+		if row.Readers == most {
 			more := stat.Summary{N: row.Rounds, P10: row.MoreP10, Median: row.More, P90: row.MoreP90}
 			r.Figures = append(r.Figures, atMost(fmt.Sprintf("%d sleeping readers add, a scan every %s", row.Readers, every), more, mostPerSleepers, hundth))
 		}
 	}
 	r.tables = append(r.tables, t)
+}
+
+// wakeFigure is the same by another way: what the wake-ups after a scan cost,
+// told from the small map, against what the scan of the large one costs. It is
+// steadier, but leaves out what the readers do to the publisher's caches.
+func wakeFigure(rows []sleeperRow, most int) (figure, bool) {
+	wakes, scan := 0.0, 0.0
+	for _, row := range rows {
+		if row.Readers == most && row.WakeNS != 0 {
+			wakes = row.WakeNS * float64(most)
+		}
+		if row.Readers == 0 && row.Entries != smallEntries {
+			scan = row.CPUNS * float64(row.Entries)
+		}
+	}
+	if scan == 0 {
+		return figure{}, false
+	}
+	return atMost(fmt.Sprintf("%d wake-ups, of what a scan takes", most), exactly(100*wakes/scan), mostPerSleepers, hundth), true
 }

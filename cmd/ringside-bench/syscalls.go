@@ -226,7 +226,7 @@ func (x *watched) supply(ctx context.Context) (rows int, err error) {
 	return rows, nil
 }
 
-// waiting publishes a scan every 100 ms to a consumer that sleeps in between.
+// waiting publishes a scan with every heartbeat to a consumer that sleeps in between.
 func (x *watched) waiting(ctx context.Context, w *witness, lasts time.Duration) ([]syscallRow, error) {
 	tid, err := x.child.tell(ctx, sayAttach)
 	if err != nil {
@@ -245,7 +245,7 @@ func (x *watched) waiting(ctx context.Context, w *witness, lasts time.Duration) 
 }
 
 func (x *watched) scanNowAndThen(ctx context.Context, until time.Time) error {
-	tick := time.NewTicker(slowCadence)
+	tick := time.NewTicker(heartbeat)
 	defer tick.Stop()
 	for {
 		x.ring.Beat()

@@ -22,7 +22,15 @@ func TestWaitAndBellDoNotAllocate(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	lease := s.lease(t)
-	b := newBell(lease.conn.raw)
+	var b *bell
+	until(t, "line", func() bool { // it is made when the grant has been sent
+		lease.conn.mu.Lock()
+		defer lease.conn.mu.Unlock()
+		if lease.conn.line != nil {
+			b = newBell(lease.conn.line.fd)
+		}
+		return b != nil
+	})
 	var stop atomic.Bool
 	done := make(chan struct{})
 	go func() {

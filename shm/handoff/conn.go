@@ -4,9 +4,11 @@ package handoff
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -23,7 +25,12 @@ type conn struct {
 	peer    Peer
 	handler Handler
 	timeout time.Duration
+	lines   *lines
 	lease   *Lease
+
+	mu   sync.Mutex
+	line *line // takes over from socket when there is a lease; written by serve alone
+	hung bool  // hangUp was called
 }
 
 // serve answers requests until the client leaves, breaks the protocol or, as
@@ -58,7 +65,7 @@ func (c *conn) serve() {
 // drops those that a client attaches, and they never become ours.
 func (c *conn) receive() (request, error) {
 	var b [attachBytes]byte // the largest request; the kernel says if there was more
-	n, _, flags, _, err := c.socket.ReadMsgUnix(b[:], nil)
+	n, flags, err := c.read(b[:])
 	switch {
 	case err != nil:
 		return request{}, err
@@ -70,6 +77,14 @@ func (c *conn) receive() (request, error) {
 		return request{}, Refuse(syscall.EPROTO, "a request carries no descriptors")
 	}
 	return decodeRequest(b[:n])
+}
+
+func (c *conn) read(b []byte) (n, flags int, err error) {
+	if c.line != nil {
+		return c.line.read(b)
+	}
+	n, _, flags, _, err = c.socket.ReadMsgUnix(b, nil)
+	return n, flags, err
 }
 
 func (c *conn) reply(r request) error {
@@ -111,8 +126,13 @@ func (c *conn) attach(r AttachRequest) error {
 	if err != nil {
 		return c.answer(refusal(typeAttach, asRefusal(err)), nil)
 	}
-	consumer, pos, err := p.Attach(r.Start, source, newBell(c.raw).ring)
+	line, err := c.newLine()
 	if err != nil {
+		return c.answer(refusal(typeAttach, asRefusal(err)), nil)
+	}
+	consumer, pos, err := p.Attach(r.Start, source, newBell(line.fd).ring)
+	if err != nil {
+		line.close()
 		return c.answer(refusal(typeAttach, asRefusal(err)), nil)
 	}
 	g := p.Geometry()
@@ -120,11 +140,50 @@ func (c *conn) attach(r AttachRequest) error {
 		Peer: c.peer, Name: r.Consumer, Ring: g.Name, Source: source,
 		AttachedAt: time.Now(), Publisher: p, Consumer: consumer, conn: c,
 	}
-	c.socket.SetReadDeadline(time.Time{})
 	c.handler.Attached(c.lease)
 	granted := grant{source: source, epoch: g.Epoch, pos: pos, ringBytes: g.TotalBytes}
 	payload := granted.encode()
-	return c.grant(&answer{kind: typeAttach | typeAnswer, total: uint64(len(payload)), payload: payload})
+	err = c.grant(&answer{kind: typeAttach | typeAnswer, total: uint64(len(payload)), payload: payload})
+	c.takeLine(line)
+	return err
+}
+
+// newLine is a second descriptor of the socket, for the time of the lease.
+func (c *conn) newLine() (*line, error) {
+	fd, err := -1, error(nil)
+	held := c.raw.Control(func(socket uintptr) {
+		fd, err = unix.FcntlInt(socket, unix.F_DUPFD_CLOEXEC, 0)
+	})
+	if err = errors.Join(held, err); err != nil {
+		return nil, fmt.Errorf("descriptor of a lease: %w", err)
+	}
+	l, err := c.lines.add(fd)
+	if err != nil {
+		unix.Close(fd)
+	}
+	return l, err
+}
+
+// takeLine takes the connection out of Go's poller; the line goes on with it.
+func (c *conn) takeLine(l *line) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.line = l
+	c.socket.Close()
+	if c.hung {
+		l.hangUp()
+	}
+}
+
+// hangUp ends the connection; serve notices. It may be called from anywhere.
+func (c *conn) hangUp() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.hung = true
+	c.socket.Close()
+	if c.line != nil {
+		c.line.hangUp()
+	}
 }
 
 // grant sends the answer with its two descriptors. They are held while they
@@ -151,14 +210,18 @@ func (c *conn) detach() {
 	if c.lease == nil {
 		return
 	}
-	c.socket.Close() // before the page goes, so that no bell rings into it
+	c.line.hangUp()
 	c.handler.Detached(c.lease)
-	c.lease.Consumer.Detach()
+	c.lease.Consumer.Detach() // rings no more
+	c.line.close()
 }
 
 // answer sends one packet, and waits no longer than the client's timeout for
 // room in its socket.
 func (c *conn) answer(a *answer, rights []byte) error {
+	if c.line != nil {
+		return c.line.send(a.encode(nil))
+	}
 	c.socket.SetWriteDeadline(time.Now().Add(c.timeout))
 	_, _, err := c.socket.WriteMsgUnix(a.encode(nil), rights, nil)
 	return err
@@ -182,6 +245,8 @@ func asRefusal(err error) *Refusal {
 		return r
 	case errors.Is(err, shm.ErrClosed):
 		return Refuse(syscall.EAGAIN, "the ring is just being replaced: try again")
+	case exhausted(err):
+		return Refuse(syscall.EAGAIN, "the sidecar has no room just now (%v): try again; if it lasts, raise its limit of open files", err)
 	}
 	return Refuse(syscall.EIO, "%v", err)
 }

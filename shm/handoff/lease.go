@@ -44,4 +44,4 @@ type Lease struct {
 
 // Close takes the lease back: the client's socket hangs up. Its memory stays
 // mapped for as long as it likes.
-func (l *Lease) Close() error { return l.conn.socket.Close() }
+func (l *Lease) Close() { l.conn.hangUp() }

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 )
 
 // roleEnv makes the test binary play another process of a test.
@@ -33,6 +34,10 @@ func TestMain(m *testing.M) {
 	if after := descriptors(); code == 0 && len(after) > len(before) {
 		fmt.Fprintf(os.Stderr, "descriptors leaked: %d before, %d after:\n%s\n", len(before), len(after), strings.Join(after, "\n"))
 		code = 1
+	}
+	// A goroutine that has done its work may still be on its way out.
+	for end := time.Now().Add(5 * time.Second); len(goroutines()) > 0 && time.Now().Before(end); {
+		runtime.Gosched()
 	}
 	if left := goroutines(); code == 0 && len(left) > 0 {
 		fmt.Fprintf(os.Stderr, "%d goroutines leaked:\n%s\n", len(left), strings.Join(left, "\n\n"))

@@ -61,6 +61,7 @@ type Server struct {
 	mu     sync.Mutex
 	perUID map[uint32]int
 	conns  map[*conn]struct{}
+	lines  *lines // made by Serve
 }
 
 // Addr is the socket's path.
@@ -70,8 +71,19 @@ func (s *Server) Addr() string { return s.path }
 // When it returns, the server is closed, so is every connection, and every
 // lease was Detached. It is called once.
 func (s *Server) Serve(ctx context.Context, h Handler) error {
+	lines, err := newLines()
+	if err != nil {
+		return errors.Join(err, s.Close())
+	}
+	s.lines = lines
 	ctx, cancel := context.WithCancel(ctx)
-	var running sync.WaitGroup
+	var running, watching sync.WaitGroup
+	defer watching.Wait()
+	defer lines.close()
+	watching.Go(func() {
+		defer cancel() // a server that cannot see its clients leave must not go on
+		lines.watch()
+	})
 	defer running.Wait()
 	defer s.hangUp()
 	defer cancel()
@@ -132,7 +144,7 @@ func (s *Server) admit(socket *net.UnixConn, h Handler) *conn {
 		socket.Close()
 		return nil
 	}
-	c := &conn{socket: socket, raw: raw, peer: peer, handler: h, timeout: s.options.HandshakeTimeout}
+	c := &conn{socket: socket, raw: raw, peer: peer, handler: h, timeout: s.options.HandshakeTimeout, lines: s.lines}
 	s.mu.Lock()
 	full, own := len(s.conns) >= s.options.MaxConns, s.perUID[peer.UID]
 	if peer.UID != 0 && own >= s.options.MaxPerUID {
@@ -166,6 +178,6 @@ func (s *Server) hangUp() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.conns {
-		c.socket.Close()
+		c.hangUp()
 	}
 }

@@ -28,7 +28,7 @@ type sleeper struct {
 	tick   time.Duration
 
 	done <-chan struct{} // of the context whose end wakes us
-	stop func() bool
+	stop func()
 
 	drain func(fd uintptr)
 	block func(fd uintptr) bool
@@ -49,9 +49,7 @@ func (s *sleeper) init(socket *net.UnixConn) error {
 }
 
 func (s *sleeper) close() error {
-	if s.stop != nil {
-		s.stop()
-	}
+	s.unfollow()
 	if s.socket == nil {
 		return nil // never had one
 	}
@@ -125,11 +123,25 @@ func (s *sleeper) follow(ctx context.Context) {
 	if s.done == ctx.Done() {
 		return
 	}
+	s.unfollow()
+	s.done = ctx.Done()
+	ended := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		s.socket.SetReadDeadline(time.Unix(1, 0))
+		close(ended)
+	})
+	s.stop = func() {
+		if !stop() {
+			<-ended // or the old context's end would cut the next sleep short
+		}
+	}
+}
+
+func (s *sleeper) unfollow() {
 	if s.stop != nil {
 		s.stop()
+		s.stop = nil // once only: a second time there would be nothing to wait for
 	}
-	s.done = ctx.Done()
-	s.stop = context.AfterFunc(ctx, func() { s.socket.SetReadDeadline(time.Unix(1, 0)) })
 }
 
 func (s *sleeper) failed(ctx context.Context) error {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -48,6 +49,7 @@ func Consume(ctx context.Context, socket string, pageFile *os.File) error {
 	if t.figures.Capabilities, err = effectiveCapabilities(); err != nil {
 		return err
 	}
+	stockUp()
 	t.figures.TID = unix.Gettid() // this process has one running goroutine and one P: it stays here
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
@@ -70,6 +72,15 @@ func Consume(ctx context.Context, socket string, pageFile *os.File) error {
 		}
 	}
 	return nil
+}
+
+// stockUp gives the heap room, so that it does not ask the kernel for any while
+// it is on show: figures are a little garbage, and collecting is off.
+func stockUp() {
+	room := make([]byte, 32<<20)
+	runtime.KeepAlive(room)
+	room = nil
+	runtime.GC()
 }
 
 // rename gives this process a name to be known by: it was started by a path that

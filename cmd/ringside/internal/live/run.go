@@ -135,7 +135,7 @@ func start(socket string, figures *os.File) (*exec.Cmd, error) {
 	// One thread runs Go code, so the kernel's count of that thread is the
 	// count of all reading. Nothing of this changes what reading does: it keeps
 	// the runtime's scheduler and collector, which have calls of their own, quiet.
-	child.Env = []string{"GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1", "GOGC=off", "GOMEMLIMIT=64MiB"}
+	child.Env = append(os.Environ(), "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1", "GOGC=off", "GOMEMLIMIT=64MiB")
 	child.SysProcAttr = &syscall.SysProcAttr{
 		Credential: &syscall.Credential{Uid: nobody, Gid: nobody},
 		Pdeathsig:  syscall.SIGKILL,

@@ -57,8 +57,9 @@ func TestRingGrowsIntoANewEpoch(t *testing.T) {
 func TestFullCatalogBeginsANewEpoch(t *testing.T) {
 	dir := bpftest.MountBPFFS(t)
 	pin := bpftest.Pin(t, newMap(t, 1, 4), dir, "flows")
-	r := serve(t, config.Flags{Maps: []string{pin}})
-	a, _ := r.attach(shm.StartHead)
+	r := serve(t, config.Flags{Maps: []string{pin + "=1h"}}) // the pool itself is to follow nothing
+	a, c := r.attach(shm.StartHead)
+	r.frames(a, c, func(h shm.Header) bool { return h.Flags&shm.FlagLast != 0 })
 	r.mu.Lock()
 	x := r.rings[0].sources[0]
 	r.mu.Unlock()

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/ringside-bpf/ringside/bpf/bpftest"
+	"github.com/ringside-bpf/ringside/cmd/ringside-bench/internal/machine"
+)
+
+// tiny is an experiment that is over as soon as it has its rounds.
+var tiny = options{entries: 512, lasts: time.Millisecond}
+
+// document is what a script sees of any experiment.
+type document struct {
+	SchemaVersion int             `json:"schema_version"`
+	Experiment    string          `json:"experiment"`
+	Machine       machine.Machine `json:"machine"`
+	Rows          []map[string]any
+	Figures       []figure
+}
+
+// asJSON prints a result and reads it back, as a script does.
+func asJSON(t *testing.T, r *result) document {
+	t.Helper()
+	var b bytes.Buffer
+	if err := r.json(&b); err != nil {
+		t.Fatal(err)
+	}
+	var d document
+	if err := json.Unmarshal(b.Bytes(), &d); err != nil {
+		t.Fatalf("%v in %s", err, b.String())
+	}
+	if d.SchemaVersion != 1 || d.Machine.CPUs < 1 || d.Machine.Kernel == "" || d.Machine.Go == "" || d.Machine.Model == "" {
+		t.Errorf("machine %+v, schema_version %d", d.Machine, d.SchemaVersion)
+	}
+	if len(d.Rows) == 0 || len(r.Method) == 0 {
+		t.Errorf("%d rows, %d sentences of method", len(d.Rows), len(r.Method))
+	}
+	return d
+}
+
+// runTiny makes an experiment, and prints it, too.
+func runTiny(t *testing.T, name string) document {
+	t.Helper()
+	bpftest.RequireRoot(t)
+	i := slices.IndexFunc(experiments(), func(e experiment) bool { return e.name == name })
+	r, err := measure(t.Context(), experiments()[i], tiny, t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.print(t.Output()); err != nil {
+		t.Error(err)
+	}
+	d := asJSON(t, r)
+	if d.Experiment != name {
+		t.Errorf("experiment %q", d.Experiment)
+	}
+	return d
+}
+
+// mustHave fails unless every row has these keys, and numbers that are not
+// negative where it promises measurements.
+func mustHave(t *testing.T, rows []map[string]any, texts, numbers []string) {
+	t.Helper()
+	for _, row := range rows {
+		for _, k := range texts {
+			if s, ok := row[k].(string); !ok || s == "" {
+				t.Errorf("%q is %v in %v", k, row[k], row)
+			}
+		}
+		for _, k := range numbers {
+			if n, ok := row[k].(float64); !ok || n < 0 {
+				t.Errorf("%q is %v in %v", k, row[k], row)
+			}
+		}
+	}
+}
+
+func TestMaptypes(t *testing.T) {
+	d := runTiny(t, "maptypes")
+	mustHave(t, d.Rows, []string{"map", "contender"}, []string{"entries", "key_size", "value_size", "ns_per_row", "hold_ns_max", "allocs_per_scan"})
+	got := map[string][]string{}
+	for _, row := range d.Rows {
+		got[row["map"].(string)] = append(got[row["map"].(string)], row["contender"].(string))
+		if row["ns_per_row"].(float64) == 0 || row["entries"].(float64) < 1 {
+			t.Errorf("nothing was measured: %v", row)
+		}
+		// The steady state allocates nothing: that is counted, not timed.
+		if row["head_ns_per_row"] != nil && row["allocs_per_scan"].(float64) != 0 {
+			t.Errorf("%v allocates %v times a scan", row["map"], row["allocs_per_scan"])
+		}
+	}
+	lookups := []string{byIterate, byBatchLookup, byRawBatch, byRingside + "batch"}
+	want := map[string][]string{
+		"hash": lookups, "lru_hash": lookups, "percpu_hash": lookups, "array": lookups, "percpu_array": lookups, "lpm_trie": lookups,
+		"mmapable_array": {byIterate, byBatchLookup, byRawBatch, byMemcpy, byRingside + "mmap"},
+	}
+	if !maps.EqualFunc(got, want, slices.Equal) {
+		t.Errorf("contenders\n%v, want\n%v", got, want)
+	}
+	if len(d.Figures) != 4 {
+		t.Errorf("figures %+v", d.Figures)
+	}
+}
+
+func TestRing(t *testing.T) {
+	d := runTiny(t, "ring")
+	mustHave(t, d.Rows, []string{"contender"}, []string{"producers", "ns_per_row"})
+	if len(d.Rows) != 3+2*3 || len(d.Figures) != 2 {
+		t.Errorf("%d rows, %d figures", len(d.Rows), len(d.Figures))
+	}
+}
+
+func TestRows(t *testing.T) {
+	d := runTiny(t, "rows")
+	mustHave(t, d.Rows, []string{"contender"}, []string{"ns_per_row", "times_of_slice"})
+	for i, want := range []string{bySlice, byLease, byCopies} {
+		if d.Rows[i]["contender"] != want {
+			t.Errorf("row %d is %v", i, d.Rows[i])
+		}
+	}
+}
+
+func TestSyscalls(t *testing.T) {
+	d := runTiny(t, "syscalls")
+	mustHave(t, d.Rows, []string{"contender", "thread", "syscall"}, []string{"calls", "rows", "calls_per_million_rows"})
+	for _, row := range d.Rows {
+		if row["contender"] == byReading && row["thread"] == readingThread && row["whose"] == whoseOurs {
+			t.Errorf("a reading consumer made system calls: %v", row)
+		}
+	}
+}
+
+func TestSleepers(t *testing.T) {
+	bpftest.RequireRoot(t)
+	b, err := newBench("sleepers", tiny, t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := b.sleepers(t.Context(), sleepPlan{[]int{0, 2}, 10 * time.Millisecond, 5 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.close(); err != nil {
+		t.Error(err)
+	}
+	d := asJSON(t, r)
+	mustHave(t, d.Rows, []string{"contender"}, []string{"readers", "every_ms", "publisher_cpu_ns_per_row"})
+	if len(d.Rows) != 2*3 || len(d.Figures) != 3 {
+		t.Errorf("%d rows, %d figures", len(d.Rows), len(d.Figures))
+	}
+}
