@@ -5,6 +5,7 @@ package reader_test
 import (
 	"fmt"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,11 +14,26 @@ import (
 
 // gaps records the longest time between the beginnings of two scans.
 type gaps struct {
+	mu      sync.Mutex
 	last    time.Time
 	longest time.Duration
 }
 
+func (g *gaps) forget() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.longest = 0
+}
+
+func (g *gaps) most() time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.longest
+}
+
 func (g *gaps) note() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	now := time.Now()
 	if !g.last.IsZero() {
 		g.longest = max(g.longest, now.Sub(g.last))
@@ -37,18 +53,17 @@ func TestPoolKeepsAWorkerForSmallMaps(t *testing.T) {
 					_, d := add(t, p, 10*time.Millisecond, 80*time.Millisecond)
 					scans = append(scans, d)
 				}
-				var small [4]gaps
+				var small [4]*slow
 				for i := range small {
-					_, d := add(t, p, 50*time.Millisecond, 2*time.Millisecond)
-					d.OnClaim = small[i].note
+					_, small[i] = add(t, p, 50*time.Millisecond, 2*time.Millisecond)
 				}
 				after(time.Second) // how long the huge ones take is not known at first
-				for i := range small {
-					small[i] = gaps{}
+				for _, d := range small {
+					d.starts.forget()
 				}
 				after(5 * time.Second)
-				for i, g := range small {
-					if late := g.longest - 50*time.Millisecond; late > 10*time.Millisecond {
+				for i, d := range small {
+					if late := d.starts.most() - 50*time.Millisecond; late > 10*time.Millisecond {
 						t.Errorf("small map %d was late by %v", i, late)
 					}
 				}

@@ -116,18 +116,6 @@ func (m *Meter) Drain(worst *Call) (n uint64) {
 	return n
 }
 
-// Programs are the ids of the programs that run, for whoever counts what other programs do.
-func (m *Meter) Programs() (ids []ebpf.ProgramID) {
-	for _, p := range []*ebpf.Program{m.objects.Enter, m.objects.Leave} {
-		if info, err := p.Info(); err == nil {
-			if id, ok := info.ID(); ok {
-				ids = append(ids, id)
-			}
-		}
-	}
-	return ids
-}
-
 // Close stops timing. Closing twice is harmless.
 func (m *Meter) Close() error {
 	var errs []error
