@@ -42,6 +42,8 @@ func CheckCPUs(cpus []int) error {
 
 // stayOn binds the calling thread. The goroutine must be locked to it, and must
 // end without unlocking, so that the thread ends, too, and the binding with it.
+// Threads that the runtime starts meanwhile do not inherit it: it lets another
+// one start them.
 func stayOn(cpus []int) error {
 	if err := CheckCPUs(cpus); err != nil {
 		return err

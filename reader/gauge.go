@@ -28,9 +28,9 @@ type PoolLatency struct {
 	Kernel      bool
 	KernelError error
 	// Slow counts the calls so far that stayed in the kernel for longer than
-	// half a millisecond, Slowest is the longest of them. Only the kernel knows.
+	// half a millisecond, Longest is the longest of all. Only the kernel knows.
 	Slow    uint64
-	Slowest latency.Call
+	Longest latency.Call
 }
 
 // gauge collects what the workers had to do since it was reset. The pool's
@@ -50,7 +50,7 @@ type gauge struct {
 func newGauge(kernel bool) gauge {
 	var g gauge
 	if kernel {
-		g.kernel, g.seen.KernelError = latency.Open(defaultGrowAbove)
+		g.kernel, g.seen.KernelError = latency.Open()
 		g.seen.Kernel = g.kernel != nil
 	}
 	return g
@@ -96,12 +96,16 @@ func (g *gauge) askKernel() {
 		return
 	}
 	g.calls = histogram{}
+	slow := histIndex(uint64(defaultGrowAbove))
 	now := g.kernel.Counts()
 	for i, n := range now {
-		g.calls.put(i, uint32(n-g.counted[i]))
+		n -= g.counted[i]
+		g.calls.put(i, uint32(n))
+		if i > slow {
+			g.seen.Slow += n
+		}
 	}
-	g.counted = now
-	g.seen.Slow += g.kernel.Drain(&g.seen.Slowest)
+	g.counted, g.seen.Longest = now, g.kernel.Longest()
 }
 
 func (g *gauge) close() error {

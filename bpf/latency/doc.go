@@ -5,8 +5,7 @@
 // language runtime adds.
 //
 // Who writes: two programs on the raw tracepoints sys_enter and sys_exit, into a histogram that is
-// mapped here, and into a ringbuf with a report of every call that took longer than a threshold. Who
-// reads: whoever opened the [Meter], one goroutine at a time.
+// mapped here; each bucket also keeps the last of its calls. Who reads: whoever opened the [Meter].
 //
 // What may go wrong: loading needs CAP_BPF, CAP_PERFMON and kernel BTF; [Open] then says which is
 // missing. While a meter is open every system call of the whole machine takes longer, because the

@@ -10,33 +10,40 @@
 
 char __license[] SEC("license") = "Dual BSD/GPL";
 
-#define BUCKETS 496  /* eight to each power of two, as package reader's histogram: one page */
+#define BUCKETS 496  /* eight to each power of two, as package reader's histogram */
 #define THREADS 1024 /* of which a call may be in flight; those that have ended are forgotten in time */
-#define REPORTS 4096 /* bytes; what finds no room is counted in the histogram all the same */
 
 /* uapi/linux/bpf.h: the calls that read one element, or one batch. */
 #define BPF_MAP_LOOKUP_ELEM 1
 #define BPF_MAP_GET_NEXT_KEY 4
 #define BPF_MAP_LOOKUP_BATCH 24
 
-const volatile __u32 nr_bpf = 0;	/* number of bpf(2) on this architecture */
-const volatile __u64 threshold_ns = 0; /* calls that take longer are reported; 0: none is */
+const volatile __u32 nr_bpf = 0; /* number of bpf(2) on this architecture */
 
-struct call {
-	__u64 began_ns;
+/*
+ * Calls of about the same length, and the last of them: so the longest call of all is known by name, and
+ * there is no second way to report it on, which could be full.
+ */
+struct bucket {
+	__u64 calls;
 	__u64 took_ns;
 	__u32 thread;
 	__u32 cmd;
 };
 
-/* One page, shared with the loader, which reads it and never writes. */
+/* Shared with the loader, which reads it and never writes. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, BUCKETS);
 	__type(key, __u32);
-	__type(value, __u64);
+	__type(value, struct bucket);
 } histogram SEC(".maps");
+
+struct call {
+	__u64 began_ns; /* 0: none is in flight */
+	__u64 cmd;
+};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -44,11 +51,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct call);
 } in_flight SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, REPORTS);
-} reports SEC(".maps");
 
 /* The process to time, as the initial pid namespace numbers it: see learn_self. */
 __u32 self = 0;
@@ -60,7 +62,6 @@ static __always_inline int begin(__u64 ids, __u32 cmd)
 
 	if (cmd != BPF_MAP_LOOKUP_BATCH && cmd != BPF_MAP_LOOKUP_ELEM && cmd != BPF_MAP_GET_NEXT_KEY)
 		return 0;
-	c.thread = thread;
 	c.cmd = cmd;
 	c.began_ns = bpf_ktime_get_ns(); /* last, as it stands */
 	bpf_map_update_elem(&in_flight, &thread, &c, BPF_ANY);
@@ -94,22 +95,24 @@ static __always_inline __u32 bucket_of(__u64 v)
 
 static __always_inline int end(__u64 ids)
 {
-	__u64 now = bpf_ktime_get_ns();
-	__u32 thread = (__u32)ids, bucket;
+	__u64 now = bpf_ktime_get_ns(), took;
+	__u32 thread = (__u32)ids, i;
+	struct bucket *b;
 	struct call *c;
-	__u64 *count;
 
 	c = bpf_map_lookup_elem(&in_flight, &thread);
 	if (!c || !c->began_ns)
 		return 0;
-	c->took_ns = now > c->began_ns ? now - c->began_ns : 0; /* on a CPU whose clock is a hair behind */
-	bucket = bucket_of(c->took_ns);
-	count = bpf_map_lookup_elem(&histogram, &bucket);
-	if (count)
-		__sync_fetch_and_add(count, 1);
-	if (threshold_ns && c->took_ns > threshold_ns)
-		bpf_ringbuf_output(&reports, c, sizeof(*c), 0);
+	took = now > c->began_ns ? now - c->began_ns : 0; /* ended on a CPU whose clock is a hair behind */
 	c->began_ns = 0; /* the row stays for the thread's next call */
+	i = bucket_of(took);
+	b = bpf_map_lookup_elem(&histogram, &i);
+	if (!b)
+		return 0;
+	__sync_fetch_and_add(&b->calls, 1);
+	b->took_ns = took;
+	b->thread = thread;
+	b->cmd = (__u32)c->cmd;
 	return 0;
 }
 

@@ -13,27 +13,31 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type latencyBucket struct {
+	_      structs.HostLayout
+	Calls  uint64
+	TookNs uint64
+	Thread uint32
+	Cmd    uint32
+}
+
 type latencyCall struct {
 	_       structs.HostLayout
 	BeganNs uint64
-	TookNs  uint64
-	Thread  uint32
-	Cmd     uint32
+	Cmd     uint64
 }
 
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	latencyMapHistogram   = "histogram"
-	latencyMapInFlight    = "in_flight"
-	latencyMapReports     = "reports"
-	latencyProgEnter      = "enter"
-	latencyProgLearnSelf  = "learn_self"
-	latencyProgLeave      = "leave"
-	latencyVarNrBpf       = "nr_bpf"
-	latencyVarSelf        = "self"
-	latencyVarThresholdNs = "threshold_ns"
+	latencyMapHistogram  = "histogram"
+	latencyMapInFlight   = "in_flight"
+	latencyProgEnter     = "enter"
+	latencyProgLearnSelf = "learn_self"
+	latencyProgLeave     = "leave"
+	latencyVarNrBpf      = "nr_bpf"
+	latencyVarSelf       = "self"
 )
 
 // loadLatency returns the embedded CollectionSpec for latency.
@@ -89,16 +93,14 @@ type latencyProgramSpecs struct {
 type latencyMapSpecs struct {
 	Histogram *ebpf.MapSpec `ebpf:"histogram"`
 	InFlight  *ebpf.MapSpec `ebpf:"in_flight"`
-	Reports   *ebpf.MapSpec `ebpf:"reports"`
 }
 
 // latencyVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type latencyVariableSpecs struct {
-	NrBpf       *ebpf.VariableSpec `ebpf:"nr_bpf"`
-	Self        *ebpf.VariableSpec `ebpf:"self"`
-	ThresholdNs *ebpf.VariableSpec `ebpf:"threshold_ns"`
+	NrBpf *ebpf.VariableSpec `ebpf:"nr_bpf"`
+	Self  *ebpf.VariableSpec `ebpf:"self"`
 }
 
 // latencyObjects contains all objects after they have been loaded into the kernel.
@@ -123,14 +125,12 @@ func (o *latencyObjects) Close() error {
 type latencyMaps struct {
 	Histogram *ebpf.Map `ebpf:"histogram"`
 	InFlight  *ebpf.Map `ebpf:"in_flight"`
-	Reports   *ebpf.Map `ebpf:"reports"`
 }
 
 func (m *latencyMaps) Close() error {
 	return _LatencyClose(
 		m.Histogram,
 		m.InFlight,
-		m.Reports,
 	)
 }
 
@@ -138,9 +138,8 @@ func (m *latencyMaps) Close() error {
 //
 // It can be passed to loadLatencyObjects or ebpf.CollectionSpec.LoadAndAssign.
 type latencyVariables struct {
-	NrBpf       *ebpf.Variable `ebpf:"nr_bpf"`
-	Self        *ebpf.Variable `ebpf:"self"`
-	ThresholdNs *ebpf.Variable `ebpf:"threshold_ns"`
+	NrBpf *ebpf.Variable `ebpf:"nr_bpf"`
+	Self  *ebpf.Variable `ebpf:"self"`
 }
 
 // latencyPrograms contains all programs after they have been loaded into the kernel.

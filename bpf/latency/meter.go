@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 
 	"github.com/ringside-bpf/ringside/bpf/rawtp"
@@ -20,12 +19,19 @@ import (
 // others begin at (8 + i%8) << (i/8 - 1).
 const Buckets = 496
 
+// Where things are in a bucket of latency.c.
+const (
+	bucketBytes  = 24
+	tookOffset   = 8
+	threadOffset = 16
+	cmdOffset    = 20
+)
+
 // Counts is how many calls have taken how long since the meter was opened.
 type Counts [Buckets]uint64
 
-// Call is one call that took long.
+// Call is one call.
 type Call struct {
-	Began  time.Duration // CLOCK_MONOTONIC
 	Took   time.Duration
 	Thread uint32 // as the initial pid namespace numbers it
 	Cmd    uint32 // of bpf(2): 1 look up, 4 next key, 24 batch
@@ -33,32 +39,27 @@ type Call struct {
 
 // Meter is the loaded programs.
 type Meter struct {
-	objects   latencyObjects
+	coll      *ebpf.Collection
 	links     []*os.File
 	histogram []byte // mapped
-	reports   *ringbuf.Reader
-	record    ringbuf.Record
 }
 
-// Open begins to time. Calls that take longer than threshold are reported.
-func Open(threshold time.Duration) (*Meter, error) {
+// Open begins to time.
+func Open() (*Meter, error) {
 	m := new(Meter)
-	if err := m.open(threshold); err != nil {
+	if err := m.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("time calls in the kernel: %w", err), m.Close())
 	}
 	return m, nil
 }
 
-func (m *Meter) open(threshold time.Duration) error {
+func (m *Meter) open() error {
 	spec, err := loadLatency()
-	if err != nil {
-		return err
-	}
-	err = errors.Join(
-		spec.Variables[latencyVarNrBpf].Set(uint32(unix.SYS_BPF)),
-		spec.Variables[latencyVarThresholdNs].Set(uint64(threshold)))
 	if err == nil {
-		err = spec.LoadAndAssign(&m.objects, nil)
+		err = spec.Variables[latencyVarNrBpf].Set(uint32(unix.SYS_BPF))
+	}
+	if err == nil {
+		m.coll, err = ebpf.NewCollection(spec)
 	}
 	if errors.Is(err, os.ErrPermission) {
 		return fmt.Errorf("%w (uid %d); it takes CAP_BPF and CAP_PERFMON", err, os.Geteuid())
@@ -66,54 +67,50 @@ func (m *Meter) open(threshold time.Duration) error {
 	if err != nil {
 		return err
 	}
-	if _, err := m.objects.LearnSelf.Run(&ebpf.RunOptions{}); err != nil {
+	if _, err := m.coll.Programs[latencyProgLearnSelf].Run(&ebpf.RunOptions{}); err != nil {
 		return err
 	}
-	if m.histogram, err = unix.Mmap(m.objects.Histogram.FD(), 0, os.Getpagesize(), unix.PROT_READ, unix.MAP_SHARED); err != nil {
+	page := os.Getpagesize()
+	size := (Buckets*bucketBytes + page - 1) &^ (page - 1)
+	fd := m.coll.Maps[latencyMapHistogram].FD()
+	if m.histogram, err = unix.Mmap(fd, 0, size, unix.PROT_READ, unix.MAP_SHARED); err != nil {
 		return fmt.Errorf("map the histogram: %w", err)
 	}
-	if m.reports, err = ringbuf.NewReader(m.objects.Reports); err != nil {
-		return err
-	}
-	m.reports.SetDeadline(time.Unix(0, 1)) // reading never waits
 	// Leaving first: a call that began unseen is ignored there.
-	return errors.Join(m.attach("sys_exit", m.objects.Leave), m.attach("sys_enter", m.objects.Enter))
+	return errors.Join(m.attach("sys_exit", latencyProgLeave), m.attach("sys_enter", latencyProgEnter))
 }
 
-func (m *Meter) attach(tracepoint string, p *ebpf.Program) error {
-	l, err := rawtp.Attach(tracepoint, p)
+func (m *Meter) attach(tracepoint, program string) error {
+	l, err := rawtp.Attach(tracepoint, m.coll.Programs[program])
 	if err == nil {
 		m.links = append(m.links, l)
 	}
 	return err
 }
 
-// Counts is a snapshot. It allocates nothing and asks the kernel for nothing.
+// Counts is a snapshot. It asks the kernel for nothing.
 func (m *Meter) Counts() (c Counts) {
 	for i := range c {
 		// One aligned load each, which the kernel's atomic addition never tears.
-		c[i] = binary.LittleEndian.Uint64(m.histogram[8*i:])
+		c[i] = binary.LittleEndian.Uint64(m.histogram[i*bucketBytes:])
 	}
 	return c
 }
 
-// Drain takes the reports that have come in, counts them, and keeps the longest in worst. Reports that
-// found no room are in the histogram alone.
-func (m *Meter) Drain(worst *Call) (n uint64) {
-	for m.reports.ReadInto(&m.record) == nil {
-		n++
-		b := m.record.RawSample
-		c := Call{
-			Began:  time.Duration(binary.LittleEndian.Uint64(b)),
-			Took:   time.Duration(binary.LittleEndian.Uint64(b[8:])),
-			Thread: binary.LittleEndian.Uint32(b[16:]),
-			Cmd:    binary.LittleEndian.Uint32(b[20:]),
-		}
-		if c.Took > worst.Took {
-			*worst = c
+// Longest is the last call in the highest bucket that has one. While another call falls into that
+// bucket, it may be a mixture of both.
+func (m *Meter) Longest() Call {
+	for i := Buckets - 1; i >= 0; i-- {
+		b := m.histogram[i*bucketBytes:][:bucketBytes]
+		if binary.LittleEndian.Uint64(b) > 0 {
+			return Call{
+				Took:   time.Duration(binary.LittleEndian.Uint64(b[tookOffset:])),
+				Thread: binary.LittleEndian.Uint32(b[threadOffset:]),
+				Cmd:    binary.LittleEndian.Uint32(b[cmdOffset:]),
+			}
 		}
 	}
-	return n
+	return Call{}
 }
 
 // Close stops timing. Closing twice is harmless.
@@ -123,17 +120,13 @@ func (m *Meter) Close() error {
 		errs = append(errs, l.Close())
 	}
 	m.links = nil
-	if m.reports != nil {
-		errs = append(errs, m.reports.Close())
-		m.reports = nil
-	}
 	if m.histogram != nil {
 		errs = append(errs, unix.Munmap(m.histogram))
 		m.histogram = nil
 	}
-	if m.objects.Enter != nil {
-		errs = append(errs, m.objects.Close())
-		m.objects = latencyObjects{}
+	if m.coll != nil {
+		m.coll.Close()
+		m.coll = nil
 	}
 	return errors.Join(errs...)
 }

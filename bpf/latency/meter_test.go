@@ -19,10 +19,10 @@ import (
 	"github.com/ringside-bpf/ringside/bpf/latency"
 )
 
-func open(tb testing.TB, threshold time.Duration) *latency.Meter {
+func open(tb testing.TB) *latency.Meter {
 	tb.Helper()
 	bpftest.RequireRoot(tb)
-	m, err := latency.Open(threshold)
+	m, err := latency.Open()
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func sum(c latency.Counts) (n uint64) {
 }
 
 func TestCountsReadingCalls(t *testing.T) {
-	m := open(t, 0)
+	m := open(t)
 	hash, key, value := table(t)
 	before := sum(m.Counts())
 	for range 100 {
@@ -71,13 +71,10 @@ func TestCountsReadingCalls(t *testing.T) {
 	if n := sum(m.Counts()) - before; n != 102 {
 		t.Errorf("%d calls of 102", n)
 	}
-	if n := m.Drain(new(latency.Call)); n != 0 {
-		t.Errorf("%d reports without a threshold", n)
-	}
 }
 
 func TestCountsEveryThread(t *testing.T) {
-	m := open(t, 0)
+	m := open(t)
 	hash, _, _ := table(t)
 	before := sum(m.Counts())
 	done := make(chan error)
@@ -102,51 +99,27 @@ func TestCountsEveryThread(t *testing.T) {
 }
 
 // What the kernel says of a call lies within what its caller measures.
-func TestReportsLongCalls(t *testing.T) {
-	m := open(t, 1)
+func TestKnowsTheLongestCall(t *testing.T) {
+	m := open(t)
+	if none := m.Longest(); none != (latency.Call{}) {
+		t.Errorf("before any call: %+v", none)
+	}
 	hash, key, value := table(t)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	m.Drain(new(latency.Call))
-	before := m.Counts()
+	before := m.Counts() // of features that were probed for
 	began := time.Now()
 	if err := hash.Lookup(key, value); err != nil {
 		t.Fatal(err)
 	}
 	took := time.Since(began)
-	var worst latency.Call
-	n := m.Drain(&worst)
-	if n != 1 || worst.Took <= 0 || worst.Took > took || worst.Cmd != unix.BPF_MAP_LOOKUP_ELEM || worst.Began <= 0 {
-		t.Fatalf("%d reports, %+v of %v", n, worst, took)
+	longest := m.Longest()
+	if sum(before) == 0 && (longest.Took <= 0 || longest.Took > took || longest.Cmd != unix.BPF_MAP_LOOKUP_ELEM || longest.Thread == 0) {
+		t.Fatalf("%+v of %v", longest, took)
 	}
-	exponent := max(0, bits.Len64(uint64(worst.Took))-4)
-	if i := exponent*8 + int(worst.Took>>exponent); m.Counts()[i]-before[i] != 1 {
-		t.Errorf("a call of %v is not in bucket %d", worst.Took, i)
-	}
-}
-
-// More reports than there is room for cost nothing but the reports.
-func TestReportsOverflow(t *testing.T) {
-	m := open(t, 1)
-	hash, key, value := table(t)
-	before := sum(m.Counts())
-	for range 1000 {
-		if err := hash.Lookup(key, value); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if n := sum(m.Counts()) - before; n != 1000 {
-		t.Errorf("%d calls of 1000", n)
-	}
-	if n := m.Drain(new(latency.Call)); n == 0 || n > 4096/32 {
-		t.Errorf("%d reports", n)
-	}
-	m.Drain(new(latency.Call))
-	if err := hash.Lookup(key, value); err != nil {
-		t.Fatal(err)
-	}
-	if n := m.Drain(new(latency.Call)); n != 1 {
-		t.Errorf("%d reports after there was room again", n)
+	exponent := max(0, bits.Len64(uint64(longest.Took))-4)
+	if i := exponent*8 + int(longest.Took>>exponent); m.Counts()[i] == 0 {
+		t.Errorf("a call of %v is not in bucket %d", longest.Took, i)
 	}
 }
 
@@ -161,7 +134,7 @@ func TestOtherProcessesAreNotCounted(t *testing.T) {
 		}
 		return
 	}
-	m := open(t, 0)
+	m := open(t)
 	before := sum(m.Counts())
 	cmd := exec.Command(os.Args[0], "-test.run", "^TestOtherProcessesAreNotCounted$")
 	cmd.Env = append(os.Environ(), "RINGSIDE_TEST_CHILD=1")
@@ -175,7 +148,7 @@ func TestOtherProcessesAreNotCounted(t *testing.T) {
 
 func TestNotPermitted(t *testing.T) {
 	err := bpftest.AsUser(t, bpftest.Nobody, func() error {
-		m, err := latency.Open(0)
+		m, err := latency.Open()
 		if err == nil {
 			err = errors.Join(errors.New("opened"), m.Close())
 		}
@@ -195,7 +168,7 @@ func BenchmarkForeignSyscall(b *testing.B) {
 		}
 	}
 	b.Run("closed", run)
-	open(b, 0)
+	open(b)
 	b.Run("open", run)
 	b.Run("threads-own-clock", func(b *testing.B) { // what timing by ourselves costs
 		var ts unix.Timespec
@@ -207,11 +180,10 @@ func BenchmarkForeignSyscall(b *testing.B) {
 
 // BenchmarkCounts is what the pool pays once a second.
 func BenchmarkCounts(b *testing.B) {
-	m := open(b, 0)
-	var worst latency.Call
+	m := open(b)
 	b.ReportAllocs()
 	for range b.N {
 		_ = m.Counts()
-		m.Drain(&worst)
+		_ = m.Longest()
 	}
 }

@@ -72,7 +72,7 @@ func poolLine(p *reader.PoolStats) status.Pool {
 		WorkersMin: p.WorkersMin, WorkersMax: p.WorkersMax, Running: p.Running,
 		DutyAllowed: p.Duty, DutyWanted: p.Demand, Stretch: p.Stretch,
 		LateNSP99: int64(l.LateP99), CallNSP99: int64(l.CallP99), CallClock: "user",
-		SlowCalls: l.Slow, SlowestCallNS: int64(l.Slowest.Took), CPUs: append([]int{}, p.CPUs...),
+		SlowCalls: l.Slow, LongestCallNS: int64(l.Longest.Took), CPUs: append([]int{}, p.CPUs...),
 	}
 	if l.Kernel {
 		line.CallClock = "kernel"

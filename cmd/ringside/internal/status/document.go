@@ -55,7 +55,7 @@ type Pool struct {
 	CallClock       string `json:"call_clock"`
 	CallClockReason string `json:"call_clock_reason"`
 	SlowCalls       uint64 `json:"slow_calls"`      // longer than 500 us; the kernel alone knows
-	SlowestCallNS   int64  `json:"slowest_call_ns"` // the longest of them
+	LongestCallNS   int64  `json:"longest_call_ns"` // since the start; the kernel alone knows
 	CPUs            []int  `json:"cpus"`            // that workers stay on; empty: any
 }
 

@@ -37,7 +37,7 @@ sidecar.pool.call_ns_p99
 sidecar.pool.call_clock
 sidecar.pool.call_clock_reason
 sidecar.pool.slow_calls
-sidecar.pool.slowest_call_ns
+sidecar.pool.longest_call_ns
 sidecar.pool.cpus[]
 sidecar.recursion_misses
 sidecar.memory.rss_bytes
