@@ -15,6 +15,9 @@ const (
 	DefaultMaxHold = 2 * time.Millisecond
 	DefaultDuty    = 0.20
 	DefaultStall   = 2 * time.Second
+	// What the number of workers follows: see package reader.
+	DefaultGrowAbove   = 500 * time.Microsecond
+	DefaultShrinkBelow = 200 * time.Microsecond
 	// DefaultGroup may attach without being named, if the machine has it.
 	DefaultGroup = "ringside"
 )
@@ -39,7 +42,11 @@ type Socket struct {
 type Reader struct {
 	Duty         float64 // share of one CPU, 1 is all of it
 	MaxHold      time.Duration
-	WorkersMax   int // 0: package reader's default
+	WorkersMax   int           // 0: package reader's default
+	GrowAbove    time.Duration // latency that makes workers more
+	ShrinkBelow  time.Duration // latency that lets them be fewer; not above GrowAbove
+	CPUs         []int         // ascending; empty: wherever the process may run
+	KernelTiming bool
 	ReadWhenIdle bool
 }
 

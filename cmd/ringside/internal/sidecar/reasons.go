@@ -78,6 +78,12 @@ func (s *Sidecar) processReasons(p *status.Sidecar, pool reader.PoolStats) (list
 				100*pool.Demand, 100*pool.Duty, pool.Stretch),
 		})
 	}
+	if pool.Roaming != nil {
+		list = append(list, status.Reason{
+			Code: status.CPUsRefused, Remedy: "name allowed CPUs (reader.cpus), or widen the sidecar's cpuset, and start it again",
+			Message: fmt.Sprintf("workers do not stay on the CPUs they should: %v", pool.Roaming),
+		})
+	}
 	if age := time.Duration(p.HeartbeatAgeNS); age > heartbeatLate {
 		list = append(list, status.Reason{
 			Code: status.HeartbeatLate, Remedy: "give the sidecar more CPU; look for a process that starves it",

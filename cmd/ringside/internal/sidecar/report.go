@@ -36,7 +36,7 @@ func (s *Sidecar) Status(peer handoff.Peer) ([]byte, error) {
 func (s *Sidecar) document(process status.Sidecar, visible []string) *status.Document {
 	doc := &status.Document{SchemaVersion: status.SchemaVersion, Sidecar: process, Rings: []status.Ring{}}
 	pool := s.pool.Stats()
-	doc.Sidecar.Workers, doc.Sidecar.Duty = pool.Workers, s.duty.share()
+	doc.Sidecar.Workers, doc.Sidecar.Duty, doc.Sidecar.Pool = pool.Workers, s.duty.share(), poolLine(&pool)
 	facts := status.Facts{Idle: !s.active}
 	reasons := s.processReasons(&doc.Sidecar, pool)
 	for _, r := range s.rings {
@@ -64,6 +64,26 @@ func (s *Sidecar) document(process status.Sidecar, visible []string) *status.Doc
 	}
 	doc.Health = status.Judge(facts, reasons)
 	return doc
+}
+
+func poolLine(p *reader.PoolStats) status.Pool {
+	l := &p.Latency
+	line := status.Pool{
+		WorkersMin: p.WorkersMin, WorkersMax: p.WorkersMax, Running: p.Running,
+		DutyAllowed: p.Duty, DutyWanted: p.Demand, Stretch: p.Stretch,
+		LateNSP99: int64(l.LateP99), CallNSP99: int64(l.CallP99), CallClock: "user",
+		SlowCalls: l.Slow, LongestCallNS: int64(l.Longest.Took), CPUs: append([]int{}, p.CPUs...),
+	}
+	if l.Kernel {
+		line.CallClock = "kernel"
+	}
+	if l.KernelError != nil {
+		line.CallClockReason = l.KernelError.Error()
+	}
+	if c := p.Change; !c.At.IsZero() {
+		line.Change = &status.Change{AgeNS: int64(time.Since(c.At)), From: c.From, To: c.To, Reason: c.Reason}
+	}
+	return line
 }
 
 // process describes this process. It needs no mutex.
@@ -131,6 +151,7 @@ func fill(line *status.Source, t *reader.TaskStats) {
 	line.Consistency, line.KeySize, line.ValueSize, line.MaxEntries = string(i.Consistency), i.KeySize, i.ValueSize, i.MaxEntries
 	line.Entries, line.Scans, line.Errors = t.Last.Rows, t.Scans, t.Errors
 	line.ReadNS = status.Quantile{P50: int64(t.ReadP50), P99: int64(t.ReadP99), Max: int64(t.ReadMax)}
+	line.EffectiveNS, line.CPUNS = int64(t.Effective), int64(t.CPU)
 	line.HoldNSMax, line.LateNSP99 = int64(t.HoldMax), int64(t.LateP99)
 	if t.LastError != nil {
 		line.LastError = t.LastError.Error()
