@@ -47,6 +47,7 @@ type Task struct {
 	lastErr                 error
 	failing                 bool
 	hold                    time.Duration
+	discarded               uint64
 	read, late              histogram
 	calls                   histogram // of one scan
 }
@@ -57,6 +58,7 @@ type TaskStats struct {
 	Scans, Errors uint64
 	Replaced      uint64        // maps that took the pin's place
 	Last          ScanStats     // the last completed scan
+	Discarded     uint64        // elements that moved on while they were copied, in all scans
 	LastError     error         // of a scan, or of looking at the pin; kept after recovery
 	Failing       bool          // the last attempt failed
 	Every         time.Duration // as asked for
@@ -120,7 +122,7 @@ func (t *Task) Stats() TaskStats {
 		Last: t.last, LastError: t.lastErr, Failing: t.failing,
 		Every: t.job.Every, Effective: max(t.effective, t.job.Every),
 		ReadP50: t.read.quantile(0.5), ReadP99: t.read.quantile(0.99), ReadMax: t.read.max,
-		HoldMax: t.hold, CPU: t.cost, LateP99: t.late.quantile(0.99),
+		Discarded: t.discarded, HoldMax: t.hold, CPU: t.cost, LateP99: t.late.quantile(0.99),
 	}
 }
 
@@ -224,6 +226,7 @@ func (p *Pool) finish(t *Task, r turn) {
 func (t *Task) file(r *turn) {
 	stats, err := r.stats, r.err
 	t.hold = max(t.hold, stats.HoldMax)
+	t.discarded += uint64(stats.Discarded)
 	switch {
 	case err == nil:
 		t.scans++

@@ -73,8 +73,15 @@ type Map struct {
 	Ring        string
 	Every       time.Duration
 	Consistency string // "walked" or "locked"
+	PerCPU      string // "all" or "sum", for maps that have a value for every CPU
 	Origin      string // where it was configured, for messages
 }
+
+// What per-CPU maps give, as package reader has it.
+const (
+	AllCPUs = "all"
+	SumCPUs = "sum"
+)
 
 // Consistencies, as package reader has them.
 const (

@@ -142,7 +142,7 @@ func (d *decoder) rings(c *Config) field {
 
 func (d *decoder) maps(c *Config) field {
 	return d.items("maps", func(n *yaml.Node, path string) {
-		m := Map{Every: DefaultEvery, Consistency: Walked, Origin: d.at(n, path)}
+		m := Map{Every: DefaultEvery, Consistency: Walked, PerCPU: AllCPUs, Origin: d.at(n, path)}
 		d.mapping(n, path,
 			value(d, "path", &m.Path, absolute),
 			value(d, "name", &m.Name, func(s string) (string, error) { return s, checkName(s, 127) }),
@@ -150,7 +150,7 @@ func (d *decoder) maps(c *Config) field {
 			value(d, "every", &m.Every, ParseEvery),
 			d.only("mode", []string{"full"}, "changes", "events"),
 			value(d, "consistency", &m.Consistency, parseConsistency),
-			d.only("percpu", []string{"all"}, "sum"),
+			value(d, "percpu", &m.PerCPU, parsePerCPU),
 			d.absent("btf"), d.absent("type"))
 		c.Maps = append(c.Maps, m)
 	})
@@ -168,6 +168,8 @@ func (d *decoder) absent(name string) field {
 }
 
 func parseConsistency(s string) (string, error) { return s, choose(s, []string{Walked, Locked}) }
+
+func parsePerCPU(s string) (string, error) { return s, choose(s, []string{AllCPUs, SumCPUs}) }
 
 func parseWorkers(s string) (int, error) {
 	n, err := strconv.Atoi(s)

@@ -19,7 +19,7 @@ reader: {duty: 20%, max_hold: 2ms, workers_max: 3, grow_above: 1ms, shrink_below
 rings:
   - {name: main, bytes: 16MiB, delivery: lossy, stall_timeout: 2s, allow: {uids: [1000], gids: [5], groups: [ringside]}}
 maps:
-  - {path: /sys/fs/bpf/flows, name: flows, ring: main, every: 50ms, mode: full, consistency: locked, percpu: all, btf: "", type: ""}
+  - {path: /sys/fs/bpf/flows, name: flows, ring: main, every: 50ms, mode: full, consistency: locked, percpu: sum, btf: "", type: ""}
 `
 
 func TestParseEveryField(t *testing.T) {
@@ -35,7 +35,7 @@ func TestParseEveryField(t *testing.T) {
 		Rings: []Ring{{Name: "main", Bytes: 16 << 20, StallTimeout: 2 * time.Second, Origin: "ringside.yaml:5: rings[0]",
 			Allow: Allow{UIDs: []uint32{1000}, GIDs: []uint32{5}, Groups: []string{"ringside"}}}},
 		Maps: []Map{{Path: "/sys/fs/bpf/flows", Name: "flows", Ring: "main", Every: 50 * time.Millisecond,
-			Consistency: Locked, Origin: "ringside.yaml:7: maps[0]"}},
+			Consistency: Locked, PerCPU: SumCPUs, Origin: "ringside.yaml:7: maps[0]"}},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Fatalf("got  %+v\nwant %+v", c, want)
@@ -91,7 +91,7 @@ func TestParseProblems(t *testing.T) {
 		{"changes", head + "maps: [{path: /p/a, mode: changes}]", `maps[0].mode: "changes" is not in this version; use full`},
 		{"events", head + "maps: [{path: /p/a, mode: events}]", `"events" is not in this version; use full`},
 		{"lossless", head + maps + "rings: [{name: main, delivery: lossless}]", `rings[0].delivery: "lossless" is not in this version; use lossy`},
-		{"sum", head + "maps: [{path: /p/a, percpu: sum}]", `maps[0].percpu: "sum" is not in this version; use all`},
+		{"percpu", head + "maps: [{path: /p/a, percpu: average}]", `maps[0].percpu: "average"`},
 		{"type", head + "maps: [{path: /p/a, type: struct event}]", "maps[0].type: types from elsewhere than the map's own BTF are not in this version"},
 		{"cpus", head + maps + "reader: {cpus: [0, 5-2]}", `reader.cpus[1]: "5-2" is no CPU; write its number, or a range such as 4-7`},
 		{"thresholds", head + maps + "reader: {shrink_below: 1ms}", "reader.shrink_below: 1ms is above grow_above, 500µs"},

@@ -149,7 +149,7 @@ func fill(line *status.Source, t *reader.TaskStats) {
 	i := &t.Info
 	line.MapID, line.MapType, line.Engine, line.EngineReason = i.MapID, i.TypeName, i.Engine, i.EngineReason
 	line.Consistency, line.KeySize, line.ValueSize, line.MaxEntries = string(i.Consistency), i.KeySize, i.ValueSize, i.MaxEntries
-	line.Entries, line.Scans, line.Errors = t.Last.Rows, t.Scans, t.Errors
+	line.Entries, line.Scans, line.Errors, line.DiscardedRows = t.Last.Rows, t.Scans, t.Errors, t.Discarded
 	line.ReadNS = status.Quantile{P50: int64(t.ReadP50), P99: int64(t.ReadP99), Max: int64(t.ReadMax)}
 	line.EffectiveNS, line.CPUNS = int64(t.Effective), int64(t.CPU)
 	line.HoldNSMax, line.LateNSP99 = int64(t.HoldMax), int64(t.LateP99)

@@ -34,7 +34,10 @@ type source struct {
 }
 
 func (s *source) options(maxHold time.Duration) reader.Options {
-	return reader.Options{Name: s.name, Consistency: reader.Consistency(s.want.Consistency), MaxHold: maxHold}
+	return reader.Options{
+		Name: s.name, MaxHold: maxHold,
+		Consistency: reader.Consistency(s.want.Consistency), PerCPU: reader.PerCPU(s.want.PerCPU),
+	}
 }
 
 // moveTo makes the next scan go to another producer, which takes the place of
