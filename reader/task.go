@@ -124,6 +124,9 @@ func (t *Task) Stats() TaskStats {
 	}
 }
 
+// demand is the share of one CPU that the interval asked for would take.
+func (t *Task) demand() float64 { return float64(t.cost) / float64(t.job.Every) }
+
 // interval is what lies between two scans.
 func (t *Task) interval() time.Duration { return max(t.effective, t.job.Every) }
 
@@ -205,8 +208,8 @@ func (p *Pool) finish(t *Task, r turn) {
 	p.gauge.calls.merge(&t.calls)
 	t.cost += (r.cpu - t.cost) / 4
 	t.took += (r.took - t.took) / 4
-	p.stretch = max(1, p.demand()/p.duty)
-	t.effective = time.Duration(float64(t.job.Every) * p.stretch)
+	p.ration()
+	t.effective = max(t.job.Every, time.Duration(float64(t.cost)/p.share))
 	// Scans whose time has passed are left out, the rhythm is kept.
 	missed := max(0, now.Sub(t.due)-1) / t.effective
 	t.due = t.due.Add((missed + 1) * t.effective)
