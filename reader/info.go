@@ -84,6 +84,6 @@ type ScanStats struct {
 	Rows, Frames int
 	Bytes        int64 // frame payload
 	Duration     time.Duration
-	HoldMax      time.Duration // longest single call into the kernel; time in which the thread did not run is taken off at new maxima
+	HoldMax      time.Duration // longest single call into the kernel
 	ScratchBytes int           // private memory the engine keeps, beside the destination's
 }

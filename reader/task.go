@@ -137,12 +137,12 @@ func (t *Task) deadline() time.Time { return t.due.Add(t.interval()) }
 func (p *Pool) run(t *Task) {
 	runtime.LockOSThread() // whose clock is read
 	defer runtime.UnlockOSThread()
-	began, cpu := time.Now(), p.cpuTime()
 	p.mu.Lock()
 	wanted := p.active && !t.removed
 	if wanted {
-		t.late.add(began.Sub(t.due))
-		p.gauge.late.add(began.Sub(t.due))
+		late := time.Since(t.due)
+		t.late.add(late)
+		p.gauge.late.add(late)
 	} else {
 		p.release(t)
 	}
@@ -151,6 +151,9 @@ func (p *Pool) run(t *Task) {
 		return
 	}
 	pinErr := p.follow(t)
+	// Opening a map that took the place of another is no part of reading it:
+	// loading a program takes longer than many a scan.
+	began, cpu := time.Now(), p.cpuTime()
 	t.job.Source.pass.calls = &t.calls // nobody but this worker uses either now
 	stats, err := t.job.Source.Scan(p.scanning, t.job.Destination)
 	if t.job.OnScan != nil {
