@@ -6,6 +6,8 @@
 //	           running as the loading process numbers it
 //	demo/      the demo's programs, their generated loaders, and the package that loads, pins and
 //	           removes them
+//	latency/   times the process's own calls of bpf(2) in the kernel
+//	rawtp/     attaches programs to raw tracepoints
 //	bpftest/   support for tests that need a real kernel
 //
 // # Generated files
@@ -37,6 +39,7 @@
 //	demo/sched_latency.c   5.5 (mmapable array, bpf_probe_read_kernel), and kernel BTF for CO-RE
 //	                       (CONFIG_DEBUG_INFO_BTF)
 //	demo/tcp_states.c      5.1
+//	latency/latency.c      5.10 (a test run tells the process's number), mmapable array, kernel BTF
 //
 // Loading needs CAP_BPF and CAP_PERFMON (CAP_SYS_ADMIN before 5.8). Where one program cannot be
 // loaded or its tracepoint does not exist, that part is left out with the reason and the others run.
