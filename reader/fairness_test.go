@@ -77,6 +77,36 @@ func TestPoolKeepsAWorkerForSmallMaps(t *testing.T) {
 	}
 }
 
+// A map that would take all the duty, and more, takes none from those that ask
+// for little.
+func TestPoolSharesTheDuty(t *testing.T) {
+	inPool(t, reader.PoolOptions{Workers: 2, Duty: 0.2}, func(t *testing.T, p *reader.Pool) {
+		huge, h := add(t, p, 10*time.Millisecond, 80*time.Millisecond) // would take 8 CPUs
+		rival, r := add(t, p, 40*time.Millisecond, 40*time.Millisecond)
+		var small []*reader.Task
+		for range 4 {
+			task, _ := add(t, p, 50*time.Millisecond, time.Millisecond) // 2 % each
+			small = append(small, task)
+		}
+		after(60 * time.Second)
+		for i, task := range small {
+			if s := task.Stats(); s.Effective != s.Every || s.Scans < 1195 {
+				t.Errorf("small map %d: %d scans, each %v", i, s.Scans, s.Effective)
+			}
+		}
+		// 20 - 4 x 2 = 12 % are left: 6 % each.
+		if e := huge.Stats().Effective; e < 1300*time.Millisecond || e > 1370*time.Millisecond || h.scans.Load() < 40 {
+			t.Errorf("huge: %d scans, each %v", h.scans.Load(), e)
+		}
+		if e := rival.Stats().Effective; e < 650*time.Millisecond || e > 690*time.Millisecond || r.scans.Load() < 80 {
+			t.Errorf("rival: %d scans, each %v", r.scans.Load(), e)
+		}
+		if s := p.Stats(); s.Busy > 13*time.Second || s.Stretch < 130 || s.Stretch > 137 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
 // With one worker alone there is none to keep, and nobody starves.
 func TestPoolWithOneWorker(t *testing.T) {
 	inPool(t, reader.PoolOptions{Workers: 1, Duty: 100}, func(t *testing.T, p *reader.Pool) {

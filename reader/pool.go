@@ -41,8 +41,10 @@ type PoolOptions struct {
 
 // Pool scans sources at their own cadence. One scan per source runs at a time;
 // of those that are due, the one whose next is due first goes first. When all
-// cadences together would cost more than the duty, every interval is stretched
-// by the same factor.
+// cadences together would cost more than the duty, it is shared out evenly: who
+// asks for less than a share keeps the cadence, and what is left over is shared
+// by the others, whose intervals are stretched. So a huge map that is wanted
+// often is read as often as that goes, and costs no small one its cadence.
 //
 // The number of workers follows measured latency: two more, at most every 10 s,
 // when work waits although there is duty left; one less, at most every 30 s,
@@ -69,6 +71,7 @@ type Pool struct {
 	tasks   []*Task
 	active  bool
 	closed  bool
+	share   float64 // of one CPU, that one source may take
 	stretch float64
 	busy    time.Duration
 	alive   int // workers that were started and not sent home
@@ -88,7 +91,7 @@ type PoolStats struct {
 	Active     bool
 	Duty       float64       // allowed share of one CPU
 	Demand     float64       // share that the wished-for intervals would take
-	Stretch    float64       // factor on all intervals, at least 1
+	Stretch    float64       // factor on the interval that is stretched most, at least 1
 	Busy       time.Duration // CPU time of scans so far
 	Latency    PoolLatency
 	CPUs       []int // workers stay on; empty: any
@@ -103,7 +106,7 @@ func newPool(o PoolOptions, cpuTime func() time.Duration) *Pool {
 		o.Duty = defaultDuty
 	}
 	p := &Pool{
-		duty: o.Duty, active: !o.Idle, stretch: 1, cpus: slices.Clone(o.CPUs), cpuTime: cpuTime,
+		duty: o.Duty, active: !o.Idle, stretch: 1, share: o.Duty, cpus: slices.Clone(o.CPUs), cpuTime: cpuTime,
 		queue: make(chan *Task), wake: make(chan struct{}, 1), stopping: make(chan struct{}),
 		size: newSizing(o), gauge: newGauge(o.KernelTiming),
 	}
@@ -230,9 +233,35 @@ func (p *Pool) rouse() {
 func (p *Pool) demand() float64 {
 	var sum float64
 	for _, t := range p.tasks {
-		sum += float64(t.cost) / float64(t.job.Every)
+		sum += t.demand()
 	}
 	return sum
+}
+
+// ration finds the largest share that everyone may take without all of them
+// taking more than the duty. The caller holds mu.
+func (p *Pool) ration() {
+	most := 0.0
+	for level := p.duty / float64(len(p.tasks)); ; {
+		left, hungry := p.duty, 0
+		for _, t := range p.tasks {
+			d := t.demand()
+			most = max(most, d)
+			if d > level {
+				hungry++
+			} else {
+				left -= d
+			}
+		}
+		p.share = level
+		// Each round satisfies one more source, or is the last.
+		next := left / float64(max(hungry, 1))
+		if hungry == 0 || next <= level*(1+1e-6) {
+			break
+		}
+		level = next
+	}
+	p.stretch = max(1, most/p.share)
 }
 
 // forget takes a task off the list. The caller holds mu.

@@ -126,6 +126,9 @@ func (t *Task) Stats() TaskStats {
 	}
 }
 
+// demand is the share of one CPU that the interval asked for would take.
+func (t *Task) demand() float64 { return float64(t.cost) / float64(t.job.Every) }
+
 // interval is what lies between two scans.
 func (t *Task) interval() time.Duration { return max(t.effective, t.job.Every) }
 
@@ -136,12 +139,12 @@ func (t *Task) deadline() time.Time { return t.due.Add(t.interval()) }
 func (p *Pool) run(t *Task) {
 	runtime.LockOSThread() // whose clock is read
 	defer runtime.UnlockOSThread()
-	began, cpu := time.Now(), p.cpuTime()
 	p.mu.Lock()
 	wanted := p.active && !t.removed
 	if wanted {
-		t.late.add(began.Sub(t.due))
-		p.gauge.late.add(began.Sub(t.due))
+		late := time.Since(t.due)
+		t.late.add(late)
+		p.gauge.late.add(late)
 	} else {
 		p.release(t)
 	}
@@ -152,7 +155,7 @@ func (p *Pool) run(t *Task) {
 	pinErr := p.follow(t)
 	// Opening a map that took the place of another is no part of reading it:
 	// loading a program takes longer than many a scan.
-	began, cpu = time.Now(), p.cpuTime()
+	began, cpu := time.Now(), p.cpuTime()
 	t.job.Source.pass.calls = &t.calls // nobody but this worker uses either now
 	stats, err := t.job.Source.Scan(p.scanning, t.job.Destination)
 	if t.job.OnScan != nil {
@@ -210,8 +213,8 @@ func (p *Pool) finish(t *Task, r turn) {
 	p.gauge.calls.merge(&t.calls)
 	t.cost += (r.cpu - t.cost) / 4
 	t.took += (r.took - t.took) / 4
-	p.stretch = max(1, p.demand()/p.duty)
-	t.effective = time.Duration(float64(t.job.Every) * p.stretch)
+	p.ration()
+	t.effective = max(t.job.Every, time.Duration(float64(t.cost)/p.share))
 	// Scans whose time has passed are left out, the rhythm is kept.
 	missed := max(0, now.Sub(t.due)-1) / t.effective
 	t.due = t.due.Add((missed + 1) * t.effective)

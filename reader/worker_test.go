@@ -154,3 +154,16 @@ func TestPoolTimesCallsInTheKernel(t *testing.T) {
 		})
 	}
 }
+
+func TestPoolWithoutTheRightToTime(t *testing.T) {
+	err := bpftest.AsUser(t, bpftest.Nobody, func() error {
+		p := reader.NewPool(reader.PoolOptions{KernelTiming: true})
+		if l := p.Stats().Latency; l.Kernel || !errors.Is(l.KernelError, os.ErrPermission) {
+			t.Errorf("%+v", l)
+		}
+		return p.Stop(context.Background())
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}

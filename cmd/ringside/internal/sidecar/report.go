@@ -55,7 +55,7 @@ func (s *Sidecar) document(process status.Sidecar, visible []string) *status.Doc
 				facts.Readable++
 				doc.Sidecar.Memory.Scratch += uint64(t.Last.ScratchBytes)
 			}
-			src, why := x.line(&t, line.Bytes, pool.Stretch)
+			src, why := x.line(&t, line.Bytes)
 			line.Sources = append(line.Sources, src)
 			reasons = append(reasons, why...)
 		}
@@ -132,12 +132,12 @@ func consumerLine(l *handoff.Lease, current bool) status.Consumer {
 }
 
 // line describes a source, and what is wrong with it.
-func (x *source) line(t *reader.TaskStats, ringBytes uint64, stretch float64) (status.Source, []status.Reason) {
+func (x *source) line(t *reader.TaskStats, ringBytes uint64) (status.Source, []status.Reason) {
 	line := status.Source{Name: x.name, Pin: x.pin, Mode: "full", Consistency: x.want.Consistency, EveryNS: int64(x.want.Every)}
 	switch {
 	case x.task != nil:
 		fill(&line, t)
-		return line, x.reasons(t, ringBytes, stretch)
+		return line, x.reasons(t, ringBytes)
 	case x.problem != nil:
 		line.LastError = x.problem.Error()
 		return line, []status.Reason{reasonOf(x.name, x.problem)}

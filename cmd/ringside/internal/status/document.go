@@ -47,7 +47,7 @@ type Pool struct {
 	Change      *Change `json:"last_change"` // of their number; null: there was none
 	DutyAllowed float64 `json:"duty_allowed"`
 	DutyWanted  float64 `json:"duty_wanted"` // what the intervals asked for would take
-	Stretch     float64 `json:"stretch"`     // factor on all intervals, so that allowed is enough
+	Stretch     float64 `json:"stretch"`     // largest factor on an interval, so that allowed is enough
 	LateNSP99   int64   `json:"late_ns_p99"` // from due to begun
 	CallNSP99   int64   `json:"call_ns_p99"` // single calls that read one element or one batch
 	// CallClock is "kernel" if the kernel times those calls, "user" if their

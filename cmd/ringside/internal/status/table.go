@@ -61,7 +61,7 @@ func stretched(factor float64) string {
 	if factor <= 1 {
 		return ""
 	}
-	return fmt.Sprintf(" (intervals x %.1f)", factor)
+	return fmt.Sprintf(" (intervals up to x %.1f)", factor)
 }
 
 func (p *page) ring(r *Ring) {
