@@ -242,3 +242,25 @@ func TestEndTellsConsumers(t *testing.T) {
 		t.Fatalf("the socket file stays: %v", err)
 	}
 }
+
+// An owner that pins a new map all the time is followed each time, and does not
+// fill the log.
+func TestReplacementsAreCountedNotRepeated(t *testing.T) {
+	dir := bpftest.MountBPFFS(t)
+	pin := bpftest.Pin(t, newMap(t, 1, 16), dir, "flows")
+	r := serve(t, config.Flags{Maps: []string{pin + "=10ms"}})
+	a, c := r.attach(shm.StartHead)
+	const times = 4
+	for i := range uint16(times) {
+		if err := os.Remove(pin); err != nil {
+			t.Fatal(err)
+		}
+		bpftest.Pin(t, newMap(t, 1, 16), dir, "flows")
+		r.frames(a, c, func(h shm.Header) bool { return h.Source == i+1 })
+	}
+	r.log.mu.Lock()
+	defer r.log.mu.Unlock()
+	if e := r.log.said[utterance{"flows", "the map was replaced, following"}]; e == nil || e.suppressed != times-1 {
+		t.Errorf("%+v after %d replacements", e, times)
+	}
+}
