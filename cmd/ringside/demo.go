@@ -67,8 +67,10 @@ func runDemo(c *cli.Context) error {
 		Quiet: format == "json", Version: buildVersion().Version, Log: log,
 	})
 	switch {
-	case errors.Is(err, demo.ErrPermission), errors.Is(err, os.ErrPermission):
+	case errors.Is(err, demo.ErrPermission):
 		return withCode(exitPermission, err)
+	case errors.Is(err, os.ErrPermission):
+		return withCode(exitPermission, fmt.Errorf("%w; the demo loads BPF programs: run it as root", err))
 	case err != nil:
 		return err
 	case format == "json":

@@ -141,7 +141,7 @@ func TestDemoCleansUpAfterOneThatWasKilled(t *testing.T) {
 func TestDemoNeedsRoot(t *testing.T) {
 	bpftest.RequireRoot(t)
 	s := newShell(t).as(65534)
-	s.run("demo", "--for", "1s").exits(exitPermission, "ringside: ")
+	s.run("demo", "--for", "1s").exits(exitPermission, "ringside: ", "run it as root")
 	s.run("demo", "--for", "0s").exits(exitUsage, "--for 0s", "above zero")
 	s.run("demo", "-o", "yaml").exits(exitUsage, "-o")
 }
