@@ -108,7 +108,7 @@ func TestDeniedPinSaysWhy(t *testing.T) {
 	nobody := s.as(bpftest.Nobody)
 	nobody.socket = filepath.Join(s.open(), "s")
 	nobody.run("serve", "--socket", nobody.socket, "--map", path).exits(exitPermission,
-		path+": permission denied", "mode 0600", "owner uid 0", "own uid 65534", "chmod o+r "+path)
+		path+": permission denied (mode 0600", "owner uid 0", "own uid 65534", "chmod o+r "+path)
 }
 
 // open makes a directory where anyone may make a socket.
