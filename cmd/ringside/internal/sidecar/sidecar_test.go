@@ -8,6 +8,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -53,7 +54,9 @@ func serveConfig(t *testing.T, cfg *config.Config) *running {
 	go func() { done <- s.Run(ctx) }()
 	ended, result := false, error(nil)
 	r := &running{Sidecar: s, t: t, end: func() error {
-		if cancel(); !ended {
+		if !ended {
+			s.checkRings(t)
+			cancel()
 			ended, result = true, <-done
 		}
 		return result
@@ -64,6 +67,20 @@ func serveConfig(t *testing.T, cfg *config.Config) *running {
 		}
 	})
 	return r
+}
+
+// checkRings verifies every ring as a whole, while it is written.
+func (s *Sidecar) checkRings(t *testing.T) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.rings {
+		for _, e := range append(slices.Clone(r.old), r.current.Load()) {
+			if err := e.publisher.Check(); err != nil {
+				t.Errorf("ring %s: %v", r.config.Name, err)
+			}
+		}
+	}
 }
 
 // status is what root would be shown.
