@@ -240,3 +240,30 @@ maps:
 	p.signal(syscall.SIGTERM)
 	p.wait().exits(exitOK, "INF serving", "INF ended")
 }
+
+// A log that nobody reads any more is no reason to leave the consumers alone.
+func TestServeOutlivesTheReaderOfItsLog(t *testing.T) {
+	s := newRootShell(t)
+	s.pin("flows", plainMap)
+	log, stderr, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := s.command("serve", "--socket", s.socket, "--map", s.bpffs+"/flows", "--allow-uid", "4712")
+	cmd.Stderr = stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill() })
+	stderr.Close()
+	s.await("a sidecar", func() bool { return s.run("status", "--brief").code != exitUnavailable })
+	log.Close()
+	s.as(4711).run("tail").exits(exitPermission) // which is logged
+	s.run("status").exits(exitOK)
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("ended by %v", err)
+	}
+}
