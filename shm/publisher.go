@@ -64,7 +64,8 @@ type Publisher struct {
 	schemas  map[string]uint64 // schema text to its place in the heap
 
 	consumers atomic.Pointer[[]*Consumer] // replaced under mu, read without
-	notify    chan struct{}               // to the notifier: many sleepers to ring
+	notify    chan struct{}               // to the notifier: many sleepers to ring; never closed, a late ring may come
+	quit      chan struct{}               // closed to end the notifier
 	stopped   chan struct{}               // closed when the notifier is gone
 }
 
@@ -124,7 +125,7 @@ func newPublisher(mem memory, g Geometry) *Publisher {
 	p := &Publisher{
 		geometry: g, mem: mem, data: mem[g.DataOffset:], mask: g.DataBytes - 1,
 		shared: controlOf(mem), changed: make(chan struct{}), schemas: map[string]uint64{},
-		notify: make(chan struct{}, 1), stopped: make(chan struct{}),
+		notify: make(chan struct{}, 1), quit: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	p.consumers.Store(new([]*Consumer))
 	g.encode(mem[:headerSize])
@@ -185,7 +186,7 @@ func (p *Publisher) Finish(ctx context.Context, final State) error {
 // Close gives the memory back. Consumers keep theirs: the ring lives until the
 // last of them lets go. No other method may be running or be called later.
 func (p *Publisher) Close() error {
-	close(p.notify)
+	close(p.quit)
 	<-p.stopped
 	for _, c := range *p.consumers.Load() {
 		c.release()

@@ -109,7 +109,7 @@ func TestDeniedPinSaysWhy(t *testing.T) {
 	nobody := s.as(bpftest.Nobody)
 	nobody.socket = filepath.Join(s.open(), "s")
 	nobody.run("serve", "--socket", nobody.socket, "--map", path).exits(exitPermission,
-		path+": permission denied", "mode 0600", "owner uid 0", "own uid 65534", "chmod o+r "+path)
+		path+": permission denied (mode 0600", "owner uid 0", "own uid 65534", "chmod o+r "+path)
 }
 
 // open makes a directory where anyone may make a socket.
@@ -258,5 +258,32 @@ func TestServeSumsCPUs(t *testing.T) {
 	s.run("tail", "-n", "1", "-o", "jsonl").exits(exitOK, fmt.Sprintf(`"key":7,"value":%d}`, cpus*(cpus+1)/2))
 	if doc, _ := s.look(); doc.Rings[0].Sources[0].ValueSize != 8 || doc.Rings[0].Sources[0].Engine != "pump" {
 		t.Errorf("%+v", doc.Rings[0].Sources[0])
+	}
+}
+
+// A log that nobody reads any more is no reason to leave the consumers alone.
+func TestServeOutlivesTheReaderOfItsLog(t *testing.T) {
+	s := newRootShell(t)
+	s.pin("flows", plainMap)
+	log, stderr, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := s.command("serve", "--socket", s.socket, "--map", s.bpffs+"/flows", "--allow-uid", "4712")
+	cmd.Stderr = stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill() })
+	stderr.Close()
+	s.await("a sidecar", func() bool { return s.run("status", "--brief").code != exitUnavailable })
+	log.Close()
+	s.as(4711).run("tail").exits(exitPermission) // which is logged
+	s.run("status").exits(exitOK)
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("ended by %v", err)
 	}
 }

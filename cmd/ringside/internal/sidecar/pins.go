@@ -121,7 +121,9 @@ func (s *Sidecar) retire(p *pattern, pins []string) {
 		}
 		p.ring.sources = slices.DeleteFunc(p.ring.sources, func(y *source) bool { return y == x })
 		s.mu.Unlock()
-		s.log.about(zerolog.InfoLevel, x.name, "the pin is gone, the map is no longer read", func(e *zerolog.Event) { e.Str("pin", x.pin) })
+		s.log.about(zerolog.InfoLevel, x.name, "the pin is gone, the map is no longer read", func(e *zerolog.Event) {
+			e.Str("source", x.name).Str("pin", x.pin)
+		})
 	}
 }
 

@@ -131,7 +131,8 @@ func (s *Sidecar) follow(x *source) (*reader.Source, reader.Destination, error) 
 	if err != nil {
 		return nil, nil, errors.Join(err, opened.Close())
 	}
-	s.log.Info().Str("source", x.name).Str("pin", x.pin).Uint32("map_id", opened.Info().MapID).
-		Uint32("was", before.MapID).Msg("the map was replaced, following")
+	s.log.about(zerolog.InfoLevel, x.name, "the map was replaced, following", func(e *zerolog.Event) {
+		e.Str("source", x.name).Str("pin", x.pin).Uint32("map_id", opened.Info().MapID).Uint32("was", before.MapID)
+	})
 	return opened, x.dst, nil
 }
