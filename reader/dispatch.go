@@ -100,7 +100,7 @@ func (p *Pool) choose(now time.Time, free int) (first *Task, oldest, wait time.D
 	for _, t := range p.tasks {
 		late := now.Sub(t.due)
 		switch {
-		case t.running:
+		case t.running || t.idle:
 		case late < 0:
 			wait = min(wait, -late)
 		case free <= 0 || t.took > longest && late < patience*t.took:
@@ -122,7 +122,7 @@ func (p *Pool) longest(free int) time.Duration {
 	}
 	longest := time.Duration(math.MaxInt64)
 	for _, t := range p.tasks {
-		if every := t.interval(); !t.running && t.took <= every/2 {
+		if every := t.interval(); !t.running && !t.idle && t.took <= every/2 {
 			longest = min(longest, every/2)
 		}
 	}

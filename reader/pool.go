@@ -132,12 +132,13 @@ func newSizing(o PoolOptions) sizing {
 	return s
 }
 
-// Add begins to scan a source. The first scan is due at once.
+// Add begins to scan a source. The first scan is due at once, unless the job is
+// to rest until it is wanted.
 func (p *Pool) Add(j Job) (*Task, error) {
 	if j.Source == nil || j.Destination == nil || j.Every <= 0 {
 		return nil, errors.New("a job needs a source, a destination and an interval")
 	}
-	t := &Task{pool: p, job: j, due: time.Now(), gone: make(chan struct{})}
+	t := &Task{pool: p, job: j, due: time.Now(), idle: j.Idle, gone: make(chan struct{})}
 	t.took = time.Duration(j.Source.Info().MaxEntries) * startNSPerRow
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -150,7 +151,8 @@ func (p *Pool) Add(j Job) (*Task, error) {
 }
 
 // SetActive switches between reading and idling. A scan that runs is finished;
-// on becoming active every source is due at once.
+// on becoming active every source is due at once that does not rest by itself
+// (see Task.SetActive).
 func (p *Pool) SetActive(active bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -242,7 +244,7 @@ func (p *Pool) demand() float64 {
 // taking more than the duty. The caller holds mu.
 func (p *Pool) ration() {
 	most := 0.0
-	for level := p.duty / float64(len(p.tasks)); ; {
+	for level := p.duty / float64(max(len(p.tasks), 1)); ; {
 		left, hungry := p.duty, 0
 		for _, t := range p.tasks {
 			d := t.demand()
@@ -264,7 +266,9 @@ func (p *Pool) ration() {
 	p.stretch = max(1, most/p.share)
 }
 
-// forget takes a task off the list. The caller holds mu.
+// forget takes a task off the list, and leaves its share to the others. The
+// caller holds mu.
 func (p *Pool) forget(t *Task) {
 	p.tasks = slices.DeleteFunc(p.tasks, func(other *Task) bool { return other == t })
+	p.ration()
 }

@@ -15,6 +15,7 @@ type Job struct {
 	Source      *Source
 	Destination Destination
 	Every       time.Duration
+	Idle        bool // do not read it before Task.SetActive(true)
 
 	// OnReplaced is called when another map is found under the source's pin,
 	// with the source that is now outdated. It opens the new map and says where
@@ -38,6 +39,7 @@ type Task struct {
 	running   bool
 	forced    bool // due again as soon as the running scan ends
 	removed   bool
+	idle      bool          // not wanted for now
 	cost      time.Duration // smoothed CPU time of one scan
 	took      time.Duration // smoothed time of one scan
 	effective time.Duration
@@ -61,6 +63,7 @@ type TaskStats struct {
 	Discarded     uint64        // elements that moved on while they were copied, in all scans
 	LastError     error         // of a scan, or of looking at the pin; kept after recovery
 	Failing       bool          // the last attempt failed
+	Active        bool          // wanted; it is read if the pool is active, too
 	Every         time.Duration // as asked for
 	Effective     time.Duration // as stretched to stay within the duty
 	ReadP50       time.Duration // duration of whole scans
@@ -86,6 +89,26 @@ func (t *Task) force(now time.Time) {
 	} else if t.due.After(now) {
 		t.due = now
 	}
+}
+
+// SetActive switches between reading the source and letting it rest, while the
+// pool's other sources go on. A scan that runs is finished; on becoming active
+// the source is due at once. What rests takes no part of the duty.
+func (t *Task) SetActive(active bool) {
+	p := t.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if active == !t.idle {
+		return
+	}
+	t.idle = !active
+	if active {
+		now := time.Now()
+		t.force(now)
+		t.due = now // what was due while it rested is not overdue
+	}
+	p.ration()
+	p.rouse()
 }
 
 // Remove stops scanning the source and closes it. It waits for a scan that is
@@ -119,7 +142,7 @@ func (t *Task) Stats() TaskStats {
 	defer t.pool.mu.Unlock()
 	return TaskStats{
 		Info: t.job.Source.Info(), Scans: t.scans, Errors: t.errors, Replaced: t.replaced,
-		Last: t.last, LastError: t.lastErr, Failing: t.failing,
+		Last: t.last, LastError: t.lastErr, Failing: t.failing, Active: !t.idle,
 		Every: t.job.Every, Effective: max(t.effective, t.job.Every),
 		ReadP50: t.read.quantile(0.5), ReadP99: t.read.quantile(0.99), ReadMax: t.read.max,
 		Discarded: t.discarded, HoldMax: t.hold, CPU: t.cost, LateP99: t.late.quantile(0.99),
@@ -127,7 +150,12 @@ func (t *Task) Stats() TaskStats {
 }
 
 // demand is the share of one CPU that the interval asked for would take.
-func (t *Task) demand() float64 { return float64(t.cost) / float64(t.job.Every) }
+func (t *Task) demand() float64 {
+	if t.idle {
+		return 0
+	}
+	return float64(t.cost) / float64(t.job.Every)
+}
 
 // interval is what lies between two scans.
 func (t *Task) interval() time.Duration { return max(t.effective, t.job.Every) }
@@ -140,7 +168,7 @@ func (p *Pool) run(t *Task) {
 	runtime.LockOSThread() // whose clock is read
 	defer runtime.UnlockOSThread()
 	p.mu.Lock()
-	wanted := p.active && !t.removed
+	wanted := p.active && !t.idle && !t.removed
 	if wanted {
 		late := time.Since(t.due)
 		t.late.add(late)
