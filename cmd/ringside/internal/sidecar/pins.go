@@ -180,6 +180,9 @@ func (s *Sidecar) begin(x *source, opened *reader.Source) {
 	task, err := s.pool.Add(s.job(x, opened))
 	s.mu.Lock()
 	x.task, x.problem, x.backoff = task, err, 0
+	if task != nil {
+		task.SetActive(x.ring.active)
+	}
 	s.mu.Unlock()
 	if err != nil {
 		opened.Close() // the pool has stopped, and everything with it

@@ -37,7 +37,7 @@ func (s *Sidecar) document(process status.Sidecar, visible []string) *status.Doc
 	doc := &status.Document{SchemaVersion: status.SchemaVersion, Sidecar: process, Rings: []status.Ring{}}
 	pool := s.pool.Stats()
 	doc.Sidecar.Workers, doc.Sidecar.Duty, doc.Sidecar.Pool = pool.Workers, s.duty.share(), poolLine(&pool)
-	facts := status.Facts{Idle: !s.active}
+	facts := status.Facts{Idle: true}
 	reasons := s.processReasons(&doc.Sidecar, pool)
 	for _, r := range s.rings {
 		doc.Sidecar.Memory.Rings += r.current.Load().publisher.Geometry().TotalBytes
@@ -47,6 +47,7 @@ func (s *Sidecar) document(process status.Sidecar, visible []string) *status.Doc
 		if !slices.Contains(visible, r.config.Name) {
 			continue
 		}
+		facts.Idle = facts.Idle && !r.active
 		line := s.ringLine(r)
 		for _, x := range r.sources {
 			var t reader.TaskStats

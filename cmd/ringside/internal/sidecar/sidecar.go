@@ -47,8 +47,6 @@ type Sidecar struct {
 	mu       sync.Mutex
 	patterns []*pattern
 	leases   map[*handoff.Lease]struct{}
-	active   bool      // the pool reads
-	lonely   time.Time // when the last consumer left
 	duty     dutyMeter
 }
 
@@ -68,8 +66,7 @@ func New(c *config.Config, o Options) (*Sidecar, error) {
 	}
 	s := &Sidecar{
 		config: c, version: o.Version, log: newLogger(o.Log), started: time.Now(),
-		leases: map[*handoff.Lease]struct{}{}, active: c.Reader.ReadWhenIdle,
-		pool: reader.NewPool(poolOptions(&c.Reader)),
+		leases: map[*handoff.Lease]struct{}{}, pool: reader.NewPool(poolOptions(&c.Reader)),
 	}
 	if err := s.pool.Stats().Latency.KernelError; err != nil {
 		s.log.Warn().Err(err).Msg("calls are timed by ourselves (reader.kernel_timing)")
@@ -103,7 +100,7 @@ func (s *Sidecar) assemble(lookup acl.Lookup) error {
 		for _, w := range rules.Warnings() {
 			s.log.Warn().Msg(w)
 		}
-		s.rings = append(s.rings, &ring{config: rc, rules: rules})
+		s.rings = append(s.rings, &ring{config: rc, rules: rules, active: s.config.Reader.ReadWhenIdle})
 	}
 	s.want()
 	now := time.Now()

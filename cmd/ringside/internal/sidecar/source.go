@@ -100,7 +100,7 @@ func hopeless(err error) bool {
 // job makes the pool read the source.
 func (s *Sidecar) job(x *source, opened *reader.Source) reader.Job {
 	return reader.Job{
-		Source: opened, Destination: x.dst, Every: x.want.Every,
+		Source: opened, Destination: x.dst, Every: x.want.Every, Idle: true,
 		OnReplaced: func(*reader.Source) (*reader.Source, reader.Destination, error) { return s.follow(x) },
 		OnScan: func(_ reader.ScanStats, err error) {
 			x.dst.scanned()
