@@ -6,6 +6,7 @@
 //	           running as the loading process numbers it
 //	demo/      the demo's programs, their generated loaders, and the package that loads, pins and
 //	           removes them
+//	scan/      programs that read a map from within the kernel, and the package that makes them fit it
 //	bpftest/   support for tests that need a real kernel
 //
 // # Generated files
@@ -37,6 +38,9 @@
 //	demo/sched_latency.c   5.5 (mmapable array, bpf_probe_read_kernel), and kernel BTF for CO-RE
 //	                       (CONFIG_DEBUG_INFO_BTF)
 //	demo/tcp_states.c      5.1
+//	scan/scan.c            an array 5.14 (SYSCALL programs); a per-CPU array 5.19 (bpf_loop,
+//	                       bpf_map_lookup_percpu_elem); a hash in ranges of buckets 6.17 (memory of no type,
+//	                       bpf_rdonly_cast) and kernel BTF; a hash in one go 5.14; iterators 5.8 and BTF
 //
 // Loading needs CAP_BPF and CAP_PERFMON (CAP_SYS_ADMIN before 5.8). Where one program cannot be
 // loaded or its tracepoint does not exist, that part is left out with the reason and the others run.

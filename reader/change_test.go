@@ -26,6 +26,11 @@ func eachEngine(t *testing.T, f func(t *testing.T, m *ebpf.Map, pin string, o re
 		spec   ebpf.MapSpec
 	}{
 		{reader.EngineMmap, ebpf.MapSpec{Type: ebpf.Array, Flags: mmapable, KeySize: 4, ValueSize: 8, MaxEntries: 500}},
+		{reader.EnginePump, ebpf.MapSpec{Type: ebpf.Hash, KeySize: 4, ValueSize: 8, MaxEntries: 500}},
+		{reader.EnginePump, ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 500}},
+		{reader.EngineSweep, ebpf.MapSpec{Type: ebpf.Hash, KeySize: 4, ValueSize: 8, MaxEntries: 500}},
+		{reader.EngineIter, ebpf.MapSpec{Type: ebpf.Hash, KeySize: 4, ValueSize: 8, MaxEntries: 500}},
+		{reader.EngineIter, ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 500}},
 		{reader.EngineBatch, ebpf.MapSpec{Type: ebpf.Hash, KeySize: 4, ValueSize: 8, MaxEntries: 500}},
 		{reader.EngineBatch, ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 500}},
 		{reader.EngineWalk, ebpf.MapSpec{Type: ebpf.Hash, KeySize: 4, ValueSize: 8, MaxEntries: 500}},
@@ -56,7 +61,7 @@ func TestMapFrozenWhileRead(t *testing.T) {
 }
 
 func TestMapEmptiedAndFilledBetweenFrames(t *testing.T) {
-	for _, engine := range []string{reader.EngineBatch, reader.EngineWalk} {
+	for _, engine := range []string{reader.EngineIter, reader.EngineBatch, reader.EngineWalk} {
 		m, pin := bpftest.NewPinned(t, "flows", &ebpf.MapSpec{Type: ebpf.Hash, KeySize: 4, ValueSize: 8, MaxEntries: 4000})
 		want := fill(t, m, 4000)
 		s := open(t, pin, reader.Options{Engine: engine})
@@ -155,7 +160,7 @@ func TestBucketLargerThanFrame(t *testing.T) {
 	for range 16 {
 		m, pin := bpftest.NewPinned(t, "large", &spec)
 		want := fill(t, m, 2)
-		s := open(t, pin, reader.Options{})
+		s := open(t, pin, reader.Options{Consistency: reader.Locked})
 		dst := readertest.For(t, s, 4096)
 		same(t, scan(t, s, dst), want)
 		stats, err := s.Scan(context.Background(), dst)
@@ -196,7 +201,14 @@ func TestKernelWithoutBatch(t *testing.T) {
 			return // only batch is taken away
 		}
 		want := fill(t, m, 500)
-		early, late := open(t, pin, reader.Options{}), (*reader.Source)(nil)
+		var early, late *reader.Source
+		if err := bpftest.WithoutBPF(t, unix.EPERM, func() (err error) {
+			early, err = reader.Open(pin, reader.Options{})
+			return err
+		}, unix.BPF_PROG_LOAD); err != nil {
+			t.Fatal(err)
+		}
+		defer early.Close()
 		dst := readertest.For(t, early, 1<<14)
 		err := bpftest.WithoutBPF(t, unix.EINVAL, func() (err error) {
 			if late, err = reader.Open(pin, reader.Options{}); err != nil {
@@ -205,7 +217,7 @@ func TestKernelWithoutBatch(t *testing.T) {
 			// Chosen when batch still worked: the scan is repeated.
 			_, err = early.Scan(context.Background(), dst)
 			return err
-		}, unix.BPF_MAP_LOOKUP_BATCH)
+		}, unix.BPF_MAP_LOOKUP_BATCH, unix.BPF_PROG_LOAD)
 		if err != nil {
 			t.Fatal(err)
 		}

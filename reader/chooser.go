@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -18,6 +19,9 @@ var candidates = [...]struct {
 	open func(*Source) (engine, string, error)
 }{
 	{EngineMmap, openMmap},
+	{EnginePump, openPump},
+	{EngineSweep, openSweep},
+	{EngineIter, openIter},
 	{EngineBatch, openBatch},
 	{EngineWalk, openWalk},
 }
@@ -26,16 +30,32 @@ var candidates = [...]struct {
 // tell anybody about.
 var errOutOfQuestion = errors.New("only arrays with BPF_F_MMAPABLE can be mapped")
 
-// choose sets the first engine that works. After a failure at run time it
-// starts behind the engine that failed.
-func (s *Source) choose(failed string) error {
-	skip := failed != ""
-	var passed error // why better engines were not taken
-	for _, c := range candidates {
-		if skip {
-			skip = c.name != failed
-			continue
+// rank is the place of an engine among the candidates.
+func rank(name string) int {
+	for i, c := range candidates {
+		if c.name == name {
+			return i
 		}
+	}
+	return len(candidates)
+}
+
+// choose sets the first engine that works on a source that has none.
+func (s *Source) choose() error {
+	if want := s.options.Engine; want != "" && rank(want) == len(candidates) {
+		return fmt.Errorf("%s: %w: no engine is called %q", s.info.Pin, ErrNoEngine, want)
+	}
+	passed, ok := s.try(0, len(candidates))
+	if !ok {
+		return fmt.Errorf("%s: %w: %w", s.info.Pin, ErrNoEngine, passed)
+	}
+	return nil
+}
+
+// try installs the first of some candidates that works. It returns why the
+// others were passed over.
+func (s *Source) try(from, to int) (passed error, ok bool) {
+	for _, c := range candidates[from:to] {
 		if want := s.options.Engine; want != "" && want != c.name {
 			continue
 		}
@@ -47,18 +67,66 @@ func (s *Source) choose(failed string) error {
 			continue
 		}
 		if passed != nil {
-			reason = fmt.Sprintf("%s (%s)", reason, strings.ReplaceAll(passed.Error(), "\n", "; "))
+			reason = fmt.Sprintf("%s (%s)", reason, oneLine(passed))
 		}
 		s.install(e, c.name, reason)
-		return nil
+		if errors.Is(passed, errNotNow) {
+			s.better.later(s.clock.now())
+		}
+		return passed, true
 	}
 	if passed == nil {
-		passed = errors.New("none is left to try")
-		if s.options.Engine != "" && failed == "" {
-			passed = fmt.Errorf("no engine is called %q", s.options.Engine)
+		passed = errors.New("there is no other")
+	}
+	return passed, false
+}
+
+// oneLine is what errors.Join joined, for people.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
+
+// fallBack replaces an engine that failed with the next one. The better one is
+// tried again later.
+func (s *Source) fallBack(cause error) error {
+	failed := s.info.Engine
+	passed, ok := s.try(rank(failed)+1, len(candidates))
+	if !ok {
+		return fmt.Errorf("%s: %w: %w (after %s: %w)", s.info.Pin, ErrNoEngine, passed, failed, cause)
+	}
+	s.explain(fmt.Sprintf("%s was given up: %v", failed, cause))
+	s.better.later(s.clock.now())
+	return nil
+}
+
+const (
+	firstPause = 10 * time.Second
+	lastPause  = 10 * time.Minute
+)
+
+// better remembers when an engine that failed is worth another try. Loading
+// one costs milliseconds, so the pauses grow.
+type better struct {
+	at    int64 // CLOCK_MONOTONIC; 0: there is nothing better
+	pause time.Duration
+}
+
+func (b *better) later(now int64) {
+	b.pause = min(max(2*b.pause, firstPause), lastPause)
+	b.at = now + int64(b.pause)
+}
+
+// tryBetter goes back to a better engine, if it is time to try and one works.
+func (s *Source) tryBetter() {
+	now := s.clock.now()
+	if s.better.at == 0 || now < s.better.at {
+		return
+	}
+	s.better.at = 0
+	if passed, ok := s.try(0, rank(s.info.Engine)); !ok {
+		s.explain(oneLine(passed))
+		if errors.Is(passed, errNotNow) {
+			s.better.later(now)
 		}
 	}
-	return fmt.Errorf("%s: %w: %w", s.info.Pin, ErrNoEngine, passed)
 }
 
 func openMmap(s *Source) (engine, string, error) {
@@ -80,17 +148,17 @@ func openMmap(s *Source) (engine, string, error) {
 }
 
 func openBatch(s *Source) (engine, string, error) {
-	e := newBatchEngine(s.fd, &s.info, newPace(s.options.MaxHold))
+	e := newBatchEngine(s.fd, &s.info, s.rawRows(), newPace(s.options.MaxHold))
 	if err := e.probe(); err != nil {
 		return nil, "", err
 	}
-	return e, "the map answers BPF_MAP_LOOKUP_BATCH", nil
+	return s.folded(e), "the map answers BPF_MAP_LOOKUP_BATCH", nil
 }
 
 func openWalk(s *Source) (engine, string, error) {
-	e := newWalkEngine(s.fd, &s.info, newPace(s.options.MaxHold))
+	e := newWalkEngine(s.fd, &s.info, s.rawRows(), newPace(s.options.MaxHold))
 	if err := e.probe(); err != nil {
 		return nil, "", err
 	}
-	return e, "one key at a time", nil
+	return s.folded(e), "one key at a time", nil
 }

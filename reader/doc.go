@@ -11,18 +11,26 @@
 // [Info]:
 //
 //	mmap   the map's own pages, mapped read-only, copied without a system call
+//	pump   a program of ours copies a range of the array, or of the hash's
+//	       buckets, into memory we share with it; package bpf/scan
+//	sweep  the kernel walks the whole hash for such a program, in one go
+//	iter   the kernel calls a program for each element while we read
 //	batch  BPF_MAP_LOOKUP_BATCH straight into the lent bytes
 //	walk   next key + lookup, two system calls a row; works for every type
 //
-// Who writes: the kernel (batch, walk) or one memcpy (mmap), into bytes that
-// the destination lends. Who reads: whoever the destination shows them to, once
-// a frame is committed. The reader keeps no copy of any row and allocates
-// nothing per scan.
+// Sources that ask for locked scans of a hash are read by batch or walk. So are
+// maps that no program may read, and all of them where none can be loaded.
+//
+// Who writes: the kernel (iter, batch, walk) or one memcpy (mmap, pump, sweep),
+// into bytes that the destination lends. Who reads: whoever the destination
+// shows them to, once a frame is committed. Of the rows the reader keeps at most
+// what a program left for one copy, and it allocates nothing per scan.
 //
 // What may go wrong. The map is not ours: it is filled, emptied, frozen,
 // unpinned and replaced while it is read, and a scan is no snapshot; a key that
 // moves meanwhile may be missed or seen twice. An engine may fail on a live map;
-// the scan is then repeated with the next engine, and Info says why. An
-// interrupted scan has no last frame. A [Source] belongs to one goroutine at a
-// time, except for Info, which anyone may call.
+// the scan is then repeated with the next engine, Info says why, and the
+// better one is tried again later. An interrupted scan has no last frame. A
+// [Source] belongs to one goroutine at a time, except for Info, which anyone may
+// call.
 package reader

@@ -23,8 +23,7 @@ type batchEngine struct {
 	scratch []byte // for a bucket that no frame can hold; most maps need none
 }
 
-func newBatchEngine(fd int, info *Info, pc pace) *batchEngine {
-	rows := info.rows()
+func newBatchEngine(fd int, info *Info, rows layout, pc pace) *batchEngine {
 	return &batchEngine{
 		call: newBatchCall(fd, rows, info.SpinLock), rows: rows, pace: pc,
 		entries: info.MaxEntries, fixed: lookupType(info.Type).array,

@@ -32,11 +32,11 @@ type walkEngine struct {
 	more             bool // key is still to be read
 }
 
-func newWalkEngine(fd int, info *Info, pc pace) *walkEngine {
+func newWalkEngine(fd int, info *Info, rows layout, pc pace) *walkEngine {
 	k := info.KeySize
 	mem := make([]byte, 3*k)
 	e := &walkEngine{
-		call: newElemCall(fd), rows: info.rows(), pace: pc,
+		call: newElemCall(fd), rows: rows, pace: pc,
 		lock: info.SpinLock, entries: info.MaxEntries,
 		first: mem[:k:k], prev: mem[k : 2*k : 2*k], key: mem[2*k:],
 	}

@@ -26,6 +26,9 @@ const (
 // Engine names.
 const (
 	EngineMmap  = "mmap"
+	EnginePump  = "pump"
+	EngineSweep = "sweep"
+	EngineIter  = "iter"
 	EngineBatch = "batch"
 	EngineWalk  = "walk"
 )
@@ -43,7 +46,9 @@ const (
 type Options struct {
 	Name        string        // default: the pin's base name
 	Consistency Consistency   // default: Walked
+	PerCPU      PerCPU        // default: All; the other needs a per-CPU map
 	MaxHold     time.Duration // longest single stay in the kernel to aim for; default 2 ms
+	Scratch     int           // most bytes of memory a pump may keep; default 64 MiB
 	Engine      string        // use this engine or fail; for tests and measurements
 }
 
@@ -58,9 +63,10 @@ type Info struct {
 	Flags        uint32
 	MaxEntries   int
 	KeySize      int
-	ValueSize    int // of one row: per-CPU, every possible CPU's value rounded up to 8
+	ValueSize    int // of one row: per-CPU, every possible CPU's value rounded up to 8; summed, 8 an integer
 	MapValueSize int // as the map was created
-	CPUs         int // possible CPUs; 0 if the map is not per-CPU
+	CPUs         int // that a row has values of: the possible ones; 0 if it has a single value
+	SummedCPUs   int // that are added up in each row; 0 if none are
 	SpinLock     bool
 	Frozen       bool // when it was opened; user space may not write it any more
 	WordAtomic   bool // aligned 8-byte words are whole, larger values may be torn; without it whole values are
@@ -85,5 +91,6 @@ type ScanStats struct {
 	Bytes        int64 // frame payload
 	Duration     time.Duration
 	HoldMax      time.Duration // longest single call into the kernel
+	Discarded    int           // elements that were given to another key while they were copied
 	ScratchBytes int           // private memory the engine keeps, beside the destination's
 }

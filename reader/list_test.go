@@ -64,7 +64,7 @@ func TestList(t *testing.T) {
 			t.Errorf("%s: %+v (found %v), want %s", path, e, ok, kind)
 		}
 	}
-	if e := found["a/flows"]; e.Err != nil || e.Info == nil || e.Info.Engine != reader.EngineBatch || e.Info.EngineReason == "" || e.Info.KeySize != 4 {
+	if e := found["a/flows"]; e.Err != nil || e.Info == nil || e.Info.Engine != reader.EnginePump || e.Info.EngineReason == "" || e.Info.KeySize != 4 {
 		t.Errorf("a map: %+v", e)
 	}
 	if e := found["a/jobs"]; !errors.Is(e.Err, reader.ErrUnsupported) || e.Info == nil || e.Info.TypeName != "queue" {

@@ -35,6 +35,9 @@ func describe(pin string, o Options) (*Source, error) {
 	if c := s.options.Consistency; c != Walked && c != Locked {
 		return nil, fmt.Errorf("%s: consistency %q is neither %s nor %s", pin, c, Walked, Locked)
 	}
+	if c := s.options.PerCPU; c != All && c != Sum {
+		return nil, fmt.Errorf("%s: percpu %q is neither %s nor %s", pin, c, All, Sum)
+	}
 	if s.probe, err = newPinProbe(pin); err != nil {
 		return nil, &PinError{Path: pin, Cause: err}
 	}
@@ -62,8 +65,14 @@ func (o Options) withDefaults(pin string) Options {
 	if o.Consistency == "" {
 		o.Consistency = Walked
 	}
+	if o.PerCPU == "" {
+		o.PerCPU = All
+	}
 	if o.MaxHold <= 0 {
 		o.MaxHold = defaultMaxHold
+	}
+	if o.Scratch <= 0 {
+		o.Scratch = defaultScratch
 	}
 	return o
 }
@@ -86,7 +95,7 @@ func (s *Source) learn(pin string) error {
 		if err != nil {
 			return fmt.Errorf("count the possible CPUs: %w", err)
 		}
-		s.info.CPUs = cpus
+		s.cpus, s.info.CPUs = cpus, cpus
 		s.info.ValueSize = (int(raw.ValueSize) + 7) &^ 7 * cpus
 	}
 	if t.refuse == "" {
@@ -103,7 +112,12 @@ func (s *Source) prepare() error {
 	}
 	s.info.SpinLock = hasSpinLock(s.fd, &s.info)
 	s.info.WordAtomic = !s.info.SpinLock
-	return s.choose("")
+	if s.options.PerCPU == Sum {
+		if err := s.sumUp(); err != nil {
+			return err
+		}
+	}
+	return s.choose()
 }
 
 // hasSpinLock asks for a lookup under the value's lock. The kernel refuses that

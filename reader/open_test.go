@@ -159,11 +159,14 @@ func TestOpenLeaksNoDescriptor(t *testing.T) {
 
 func TestOpenRefusesUnknownOptions(t *testing.T) {
 	_, pin := bpftest.NewPinned(t, "flows", &small)
-	if _, err := reader.Open(pin, reader.Options{Engine: "pump"}); !errors.Is(err, reader.ErrNoEngine) || !strings.Contains(err.Error(), `"pump"`) {
+	if _, err := reader.Open(pin, reader.Options{Engine: "syphon"}); !errors.Is(err, reader.ErrNoEngine) || !strings.Contains(err.Error(), `"syphon"`) {
 		t.Errorf("engine: %v", err)
 	}
 	if _, err := reader.Open(pin, reader.Options{Engine: reader.EngineMmap}); !errors.Is(err, reader.ErrNoEngine) || !strings.Contains(err.Error(), "BPF_F_MMAPABLE") {
 		t.Errorf("engine that cannot: %v", err)
+	}
+	if _, err := reader.Open(pin, reader.Options{PerCPU: "mean"}); err == nil || !strings.Contains(err.Error(), `"mean"`) {
+		t.Errorf("percpu: %v", err)
 	}
 	if _, err := reader.Open(pin, reader.Options{Consistency: "eventual"}); err == nil || !strings.Contains(err.Error(), `"eventual"`) {
 		t.Errorf("consistency: %v", err)

@@ -30,6 +30,11 @@ type pass struct {
 // commit publishes n rows of a claim that was laid out for room rows.
 func (p *pass) commit(dst Destination, buf []byte, rows layout, room, n int, last bool) {
 	keys, values, length := rows.settle(buf, room, n)
+	p.publish(dst, n, keys, values, length, last)
+}
+
+// publish commits the n rows of a claim that are laid out already.
+func (p *pass) publish(dst Destination, n int, keys, values Column, length int, last bool) {
 	dst.Commit(Frame{
 		Rows: n, Length: length, Keys: keys, Values: values,
 		Scan: p.stats.Scan, TimeNS: p.clock.now(),

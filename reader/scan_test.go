@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
 
@@ -82,31 +83,39 @@ func same(tb testing.TB, got, want map[string]string) {
 }
 
 func TestScanSizes(t *testing.T) {
+	programs := []string{"pump", "iter", "batch", "walk"}
+	hashes := []string{"pump", "sweep", "iter", "batch", "walk"}
 	for _, tc := range []struct {
 		typ                      ebpf.MapType
 		flags                    uint32
 		key, value, max, entries int
 		engines                  []string
 	}{
-		{ebpf.Hash, 0, 4, 32, 5000, 5000, []string{"batch", "walk"}},
-		{ebpf.Hash, 0, 1, 1, 256, 256, []string{"batch", "walk"}},
-		{ebpf.Hash, 0, 2, 3, 1000, 999, []string{"batch", "walk"}},
-		{ebpf.Hash, 0, 37, 5, 1000, 700, []string{"batch", "walk"}},
-		{ebpf.Hash, 0, 4, 9000, 64, 50, []string{"batch", "walk"}},
-		{ebpf.Hash, 0, 8, 8, 1000, 0, []string{"batch", "walk"}},
-		{ebpf.LRUHash, 0, 4, 32, 4096, 1000, []string{"batch", "walk"}},
-		{ebpf.Array, 0, 4, 32, 3000, 3000, []string{"batch", "walk"}},
-		{ebpf.Array, 0, 4, 5, 1, 1, []string{"batch", "walk"}},
-		{ebpf.Array, mmapable, 4, 32, 5000, 5000, []string{"mmap", "batch", "walk"}},
-		{ebpf.Array, mmapable, 4, 5, 777, 777, []string{"mmap", "batch", "walk"}},
-		{ebpf.Array, mmapable, 4, 9000, 33, 33, []string{"mmap", "batch", "walk"}},
+		{ebpf.Hash, 0, 4, 32, 5000, 5000, hashes},
+		{ebpf.Hash, 0, 1, 1, 256, 256, hashes},
+		{ebpf.Hash, 0, 2, 3, 1000, 999, hashes},
+		{ebpf.Hash, 0, 37, 5, 1000, 700, hashes},
+		{ebpf.Hash, 0, 4, 9000, 64, 50, hashes},
+		{ebpf.Hash, 0, 8, 8, 1000, 0, hashes},
+		{ebpf.Hash, 1 /* BPF_F_NO_PREALLOC */, 12, 31, 1000, 800, hashes},
+		{ebpf.Hash, 0, 3, 7, 1000, 500, hashes},
+		{ebpf.Hash, 0, 64, 255, 500, 400, hashes},
+		{ebpf.Hash, 0, 65, 257, 500, 400, hashes},
+		{ebpf.Hash, 0, 333, 4093, 64, 50, hashes},
+		{ebpf.LRUHash, 0, 6, 4096, 512, 100, hashes},
+		{ebpf.LRUHash, 0, 4, 32, 4096, 1000, hashes},
+		{ebpf.Array, 0, 4, 32, 3000, 3000, programs},
+		{ebpf.Array, 0, 4, 5, 1, 1, programs},
+		{ebpf.Array, mmapable, 4, 32, 5000, 5000, append([]string{"mmap"}, programs...)},
+		{ebpf.Array, mmapable, 4, 5, 777, 777, append([]string{"mmap"}, programs...)},
+		{ebpf.Array, mmapable, 4, 9000, 33, 33, append([]string{"mmap"}, programs...)},
 	} {
 		for i, name := range tc.engines {
 			t.Run(fmt.Sprintf("%s/%d+%d/%d/%s", tc.typ, tc.key, tc.value, tc.entries, name), func(t *testing.T) {
 				m, pin := bpftest.NewPinned(t, "flows", &ebpf.MapSpec{Type: tc.typ, Flags: tc.flags,
 					KeySize: uint32(tc.key), ValueSize: uint32(tc.value), MaxEntries: uint32(tc.max)})
 				want := fill(t, m, tc.entries)
-				o := reader.Options{Engine: name}
+				o := reader.Options{Engine: name, MaxHold: time.Second}
 				if i == 0 {
 					o.Engine = "" // what would be chosen by itself
 				}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ringside-bpf/ringside/bpf/scan"
 )
 
 // Source is one open map. One goroutine at a time may use it, except for Info.
@@ -18,8 +20,12 @@ type Source struct {
 	options Options
 	clock   clock
 	probe   *pinProbe
-	inode   uint64 // of the pin when the map was opened
+	inode   uint64     // of the pin when the map was opened
+	cpus    int        // possible ones, of a per-CPU map
+	sum     []scan.Int // what to add up over them; nil: every CPU's value
 	engine  engine
+	chosen  string // the engine's own reason
+	better  better
 	pass    pass
 	scans   uint64 // the last scan number given out
 
@@ -48,6 +54,7 @@ func (s *Source) Scan(ctx context.Context, dst Destination) (ScanStats, error) {
 	if err := s.info.Fits(dst.Largest()); err != nil {
 		return ScanStats{}, err
 	}
+	s.tryBetter()
 	for {
 		s.scans++
 		s.pass = pass{clock: &s.clock, stats: ScanStats{Scan: s.scans}}
@@ -66,18 +73,6 @@ func (s *Source) Scan(ctx context.Context, dst Destination) (ScanStats, error) {
 	}
 }
 
-// fallBack replaces an engine that failed with the next one.
-func (s *Source) fallBack(cause error) error {
-	failed := s.info.Engine
-	if err := s.choose(failed); err != nil {
-		return fmt.Errorf("%w (after %s: %w)", err, failed, cause)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.info.EngineReason = fmt.Sprintf("%s; %s was given up: %v", s.info.EngineReason, failed, cause)
-	return nil
-}
-
 // install makes e the engine.
 func (s *Source) install(e engine, name, reason string) {
 	if s.engine != nil {
@@ -93,6 +88,14 @@ func (s *Source) install(e engine, name, reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.info.Engine, s.info.EngineReason, s.info.Consistency = name, reason, keeps
+	s.chosen = reason
+}
+
+// explain adds to the engine's own reason what has happened since.
+func (s *Source) explain(why string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.info.EngineReason = s.chosen + "; " + why
 }
 
 // Fits reports, with the arithmetic, whether a destination whose largest claim

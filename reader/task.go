@@ -134,6 +134,9 @@ func (p *Pool) run(t *Task) {
 		return
 	}
 	pinErr := p.follow(t)
+	// Opening a map that took the place of another is no part of reading it:
+	// loading a program takes longer than many a scan.
+	began = time.Now()
 	stats, err := t.job.Source.Scan(p.scanning, t.job.Destination)
 	if t.job.OnScan != nil {
 		t.job.OnScan(stats, errors.Join(err, pinErr))

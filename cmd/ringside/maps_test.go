@@ -37,7 +37,7 @@ func TestMapsShowsWhatIsPinned(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	s.run("maps", "--bpffs", s.bpffs).exits(exitOK, "PIN", "MAX ENTRIES", "batch", "stream with a single read position", "a program, not a map")
+	s.run("maps", "--bpffs", s.bpffs).exits(exitOK, "PIN", "MAX ENTRIES", "pump", "stream with a single read position", "a program, not a map")
 	doc := document[inventory.Pinned](t, s.run("maps", "-o", "json", "--bpffs", s.bpffs))
 	byPin := map[string]inventory.Map{}
 	for _, m := range doc.Maps {

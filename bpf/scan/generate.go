@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package scan
+
+// Little endian only, and one object for every architecture: none of the programs looks at registers.
+// The instruction set is named so that the output does not follow the compiler's default.
+
+//go:generate go run github.com/cilium/ebpf/cmd/bpf2go -target bpfel -cc clang -strip llvm-strip -output-stem scan scan scan.c -- -I../headers -Wall -Wpadded -Werror -mcpu=v3

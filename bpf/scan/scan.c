@@ -1,0 +1,367 @@
+//go:build ignore
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/*
+ * Scanners: programs that walk one map inside the kernel and leave its rows where user space can take
+ * them. One object holds them all; the loader keeps the one it needs and sets the map's shape.
+ *
+ * The position is in memory, where the verifier does not follow it: for all it knows, each element is
+ * the first. Nothing here writes to the map, nor looks anything up in a way that an LRU would notice.
+ */
+#include "buckets.h"
+
+char __license[] SEC("license") = "Dual BSD/GPL";
+
+struct bpf_map;
+
+/* Replaced by the map to be read; only then its type and sizes mean anything. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} target SEC(".maps");
+
+/* A look at the clock costs as much as a row. */
+#define ROWS_A_LOOK 64
+
+static __always_inline void begin(void)
+{
+	control.position = 0;
+	control.visited = 0;
+	control.discarded = 0;
+	control.stopped = 0;
+	control.astray = 0;
+	control.begin_ns = bpf_ktime_get_ns();
+}
+
+/* Counts an element. Not 0: enough. */
+static __always_inline long visited(void)
+{
+	__u64 n = control.visited + 1;
+
+	control.visited = n;
+	if (n % ROWS_A_LOOK)
+		return 0;
+	if (bpf_ktime_get_ns() - control.begin_ns < control.budget_ns)
+		return 0;
+	control.stopped = STOPPED_LATE;
+	return 1;
+}
+
+/* Room for one row, at the position; NULL: full. */
+static __always_inline void *room(__u64 at)
+{
+	__u8 *base = rows;
+
+	if (at > row_limit) {
+		control.stopped = STOPPED_FULL;
+		return 0;
+	}
+	/* The compiler believes that rows has 8 bytes. */
+	asm volatile("" : "+r"(base));
+	return base + at;
+}
+
+static long count_one(struct bpf_map *map, const void *key, void *value, void *ctx)
+{
+	return visited();
+}
+
+/* How many rows there are, and how long walking alone takes: what a pump is chosen by. */
+SEC("syscall")
+int count_rows(void *ctx)
+{
+	begin();
+	bpf_for_each_map_elem(&target, count_one, 0, 0);
+	control.end_ns = bpf_ktime_get_ns();
+	return 0;
+}
+
+static long sweep_one(struct bpf_map *map, const void *key, void *value, void *ctx)
+{
+	__u64 at = control.position;
+	void *row = room(at);
+
+	if (!row)
+		return 1;
+	copy_key(row, key);
+	fence();
+	copy_value(row + round_up8(key_size), value);
+	fence();
+	if (key_changed(row, key))
+		control.discarded++;
+	else
+		control.position = at + row_size;
+	return visited();
+}
+
+SEC("syscall")
+int sweep_hash(void *ctx)
+{
+	begin();
+	bpf_for_each_map_elem(&target, sweep_one, 0, 0);
+	control.end_ns = bpf_ktime_get_ns();
+	return 0;
+}
+
+struct percpu_walk {
+	struct here *here;
+};
+
+static long sweep_percpu_one(struct bpf_map *map, const void *key, void *value, struct percpu_walk *walk)
+{
+	__u64 at = control.position;
+	void *row = room(at);
+
+	if (!row)
+		return 1;
+	copy_key(row, key);
+	fence();
+	if (take_cpus(row + round_up8(key_size), number(walk->here, value), walk->here)) {
+		control.stopped = STOPPED_ODD;
+		return 1;
+	}
+	fence();
+	if (key_changed(row, key))
+		control.discarded++;
+	else
+		control.position = at + row_size;
+	return visited();
+}
+
+SEC("syscall")
+int sweep_percpu_hash(void *ctx)
+{
+	struct percpu_walk walk;
+
+	begin();
+	walk.here = measure();
+	if (walk.here)
+		bpf_for_each_map_elem(&target, sweep_percpu_one, &walk, 0);
+	else
+		control.stopped = STOPPED_ODD;
+	control.end_ns = bpf_ktime_get_ns();
+	return 0;
+}
+
+/* Takes the element at a place in a bucket. 0: go on. */
+static __always_inline int pump_element(struct bucket_walk *walk, __u64 node)
+{
+	__u32 key_stride = round_up8(key_size);
+	const void *key = cast(node) + KEY_OFFSET;
+	__u64 at = control.position;
+	void *row = room(at);
+
+	if (!row)
+		return 1;
+	copy_key(row, key);
+	fence();
+	if (!cpus)
+		copy_value(row + key_stride, key + key_stride);
+	else if (!walk->here || take_cpus(row + key_stride, WORD(key, key_stride / 8) + walk->here->mine, walk->here)) {
+		control.stopped = STOPPED_ODD;
+		return 1;
+	}
+	fence();
+	if (key_changed(row, key))
+		control.discarded++;
+	else
+		control.position = at + row_size;
+	control.visited++;
+	return 0;
+}
+
+static long pump_steps(__u32 i, struct bucket_walk *walk)
+{
+	__u64 node = walk->node;
+
+#pragma clang loop unroll(disable)
+	for (__u32 step = 0; step < STEPS; step++) {
+		if (!(node & 1)) {
+			if (pump_element(walk, node))
+				return 1;
+			node = WORD(cast(node), 0);
+			continue;
+		}
+		if (end_of_list(walk, node))
+			return 1;
+		node = first_of(walk, control.bucket);
+	}
+	walk->node = node;
+	if (i % CALLS_A_LOOK || bpf_ktime_get_ns() - control.begin_ns < control.budget_ns)
+		return 0;
+	control.stopped = STOPPED_LATE;
+	return 1;
+}
+
+SEC("syscall")
+int pump_buckets(void *ctx)
+{
+	struct bucket_walk walk = {};
+
+	begin();
+	control.bucket = control.first;
+	control.mark = 0;
+	walk.buckets = WORD(cast(&target) + BUCKETS_OFFSET, 0);
+	walk.n_buckets = *(volatile __u32 *)(cast(&target) + N_BUCKETS_OFFSET);
+	control.buckets = walk.n_buckets;
+	if (cpus)
+		walk.here = measure();
+	walk.node = first_of(&walk, control.first);
+	bpf_loop(MAX_STEPS / STEPS, pump_steps, &walk, 0);
+	/* The bucket that was not taken to its end is left for the next run. */
+	control.position = control.mark;
+	control.end_ns = bpf_ktime_get_ns();
+	return 0;
+}
+
+/*
+ * The values of an array lie side by side, each rounded up to 8 bytes, so a range of them is one copy.
+ * The addresses behind the first are not checked by the verifier: the range must be.
+ */
+SEC("syscall")
+int pump_array(void *ctx)
+{
+	__u64 first = control.first, count = control.count;
+	__u32 index = first;
+	__u64 bytes;
+	void *value, *to = room(0);
+
+	begin();
+	control.stopped = STOPPED_ODD;
+	if (!to || first >= entries || count > entries - first)
+		return 0;
+	bytes = count * row_size;
+	if (bytes > (__u64)row_limit + row_size)
+		return 0;
+	value = bpf_map_lookup_elem(&target, &index);
+	if (!value || bpf_probe_read_kernel(to, bytes, value))
+		return 0;
+	control.stopped = 0;
+	control.visited = count;
+	control.position = bytes;
+	control.end_ns = bpf_ktime_get_ns();
+	return 0;
+}
+
+static long pump_percpu_index(__u32 i, struct percpu_walk *walk)
+{
+	__u64 at = control.position;
+	__u32 index = control.first + i;
+	void *value, *row = room(at);
+
+	if (!row)
+		return 1;
+	value = bpf_map_lookup_elem(&target, &index);
+	if (!value || take_cpus(row, number(walk->here, value), walk->here)) {
+		control.stopped = STOPPED_ODD;
+		return 1;
+	}
+	control.position = at + row_size;
+	control.visited++;
+	return 0;
+}
+
+SEC("syscall")
+int pump_percpu_array(void *ctx)
+{
+	struct percpu_walk walk;
+
+	begin();
+	walk.here = measure();
+	if (walk.here)
+		bpf_loop(control.count, pump_percpu_index, &walk, 0);
+	else
+		control.stopped = STOPPED_ODD;
+	control.end_ns = bpf_ktime_get_ns();
+	return 0;
+}
+
+/* What an iterator hands to its program for each element, and once more at the end without one. */
+struct seq_file;
+
+struct iter_meta {
+	struct seq_file *seq;
+	__u64 session_id;
+	__u64 seq_num;
+};
+
+#define POINTER(type, name) union { type name; __u64 name##_word; } __attribute__((aligned(8)))
+
+struct bpf_iter__bpf_map_elem {
+	POINTER(struct iter_meta *, meta);
+	POINTER(struct bpf_map *, map);
+	POINTER(void *, key);
+	POINTER(void *, value);
+};
+
+/* The kernel takes a row whole or not at all; a row that finds no room comes first in the next read. */
+static __always_inline int give(struct bpf_iter__bpf_map_elem *ctx, void *row)
+{
+	bpf_seq_write(ctx->meta->seq, row, row_size);
+	return 0;
+}
+
+SEC("iter/bpf_map_elem")
+int iter_rows(struct bpf_iter__bpf_map_elem *ctx)
+{
+	void *key = ctx->key, *value = ctx->value, *row = room(0);
+
+	if (!key || !value || !row)
+		return 0;
+	copy_key(row, key);
+	fence();
+	copy_value(row + round_up8(key_size), value);
+	fence();
+	if (!key_changed(row, key))
+		return give(ctx, row);
+	control.discarded++;
+	return 0;
+}
+
+/*
+ * The kernel copies the values of all CPUs before it calls, so that comparing keys would prove nothing.
+ * They are taken again, from the element that the key leads to before and after.
+ */
+SEC("iter/bpf_map_elem")
+int iter_percpu_hash(struct bpf_iter__bpf_map_elem *ctx)
+{
+	void *key = ctx->key, *value, *row = room(0);
+	struct here *h;
+
+	if (!key || !row)
+		return 0;
+	copy_key(row, key);
+	value = bpf_map_lookup_elem(&target, row);
+	h = value ? measure() : 0;
+	if (!h || take_cpus(row + round_up8(key_size), number(h, value), h))
+		goto discard;
+	fence();
+	if (bpf_map_lookup_elem(&target, row) == value)
+		return give(ctx, row);
+discard:
+	control.discarded++;
+	return 0;
+}
+
+/* The elements of an array never become others: what the kernel copied is right. */
+SEC("iter/bpf_map_elem")
+int iter_percpu_array(struct bpf_iter__bpf_map_elem *ctx)
+{
+	__u32 stride = round_up8(value_size), n = cpus;
+	void *key = ctx->key, *value = ctx->value, *row = room(0);
+
+	if (!key || !value || !row)
+		return 0;
+	copy_key(row, key);
+	row += round_up8(key_size);
+	if (!sums) {
+		bpf_probe_read_kernel(row, n * stride, value);
+		return give(ctx, row - round_up8(key_size));
+	}
+	clear_fields(row);
+#pragma clang loop unroll(disable)
+	for (__u32 cpu = 0; cpu < n; cpu++)
+		add_fields(row, value + cpu * stride);
+	return give(ctx, row - round_up8(key_size));
+}

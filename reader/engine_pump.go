@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package reader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ringside-bpf/ringside/bpf/scan"
+)
+
+// rangeBytes is what one run takes: small enough to be in the cache still when
+// it is copied on, large enough to hide the call.
+const rangeBytes = 128 << 10
+
+func openPump(s *Source) (engine, string, error) {
+	t, err := s.target()
+	if err != nil {
+		return nil, "", err
+	}
+	if t.Array() {
+		return openRanges(s, t)
+	}
+	return openBuckets(s, t)
+}
+
+// bucketEngine lets a program of ours follow the lists of a hash, some buckets
+// a run.
+type bucketEngine struct {
+	pump *scan.Pump
+	rows interleaved
+	pace pace // of the copy
+	hold time.Duration
+}
+
+func openBuckets(s *Source, t scan.Target) (engine, string, error) {
+	rows := interleavedRows(&t)
+	pump, err := scan.OpenPump(t, max(rangeBytes/rows.stride, minRoom))
+	if err != nil {
+		return nil, "", err
+	}
+	e := &bucketEngine{
+		pump: pump, rows: rows, pace: newPace(s.options.MaxHold),
+		hold: s.options.MaxHold - s.options.MaxHold/8, // it looks at the clock now and then
+	}
+	if _, _, _, err := pump.Buckets(0, e.hold); err != nil && !errors.Is(err, scan.ErrLate) {
+		return nil, "", errors.Join(err, e.close())
+	}
+	return e, "a program follows the lists of the hash, some buckets at a time", nil
+}
+
+// minRoom is how many rows there is room for at least. Chance puts more than 32
+// into one bucket about never; if it happens, another engine takes over.
+const minRoom = 64
+
+func (e *bucketEngine) close() error { return e.pump.Close() }
+
+func (e *bucketEngine) scan(ctx context.Context, dst Destination, p *pass) error {
+	p.stats.ScratchBytes = e.pump.ScratchBytes()
+	for first, late := 0, 0; !p.ended; {
+		rows, next, run, err := e.pump.Buckets(first, e.hold)
+		p.held(int64(run.Hold))
+		if errors.Is(err, scan.ErrLate) && late+1 < maxLate {
+			late++
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("%w: bucket %d: %w", errEngine, first, err)
+		}
+		p.stats.Discarded += run.Discarded
+		if err := e.rows.unload(ctx, dst, p, &e.pace, rows, next < 0); err != nil {
+			return err
+		}
+		first, late = next, 0
+	}
+	return nil
+}
+
+// rangeEngine lets a program of ours copy an array range by range. Its keys
+// need no reading.
+type rangeEngine struct {
+	pump    *scan.Pump
+	rows    layout
+	room    int // elements a run
+	entries int
+}
+
+func openRanges(s *Source, t scan.Target) (engine, string, error) {
+	rows := layout{key: t.KeySize, value: t.ValueStride()}
+	room := min(t.MaxEntries, max(1, rangeBytes/rows.value))
+	pump, err := scan.OpenPump(t, room)
+	if err != nil {
+		return nil, "", err
+	}
+	e := &rangeEngine{pump: pump, rows: rows, room: room, entries: t.MaxEntries}
+	if _, _, err := pump.Range(0, 1); err != nil {
+		return nil, "", errors.Join(err, e.close())
+	}
+	return e, "a program copies the array range by range", nil
+}
+
+func (e *rangeEngine) close() error { return e.pump.Close() }
+
+func (e *rangeEngine) scan(ctx context.Context, dst Destination, p *pass) error {
+	p.stats.ScratchBytes = e.pump.ScratchBytes()
+	limit := min(e.rows.fit(dst.Largest()), e.room)
+	for first := 0; first < e.entries; {
+		want := min(limit, e.entries-first)
+		buf, err := dst.Claim(ctx, e.rows.bytes(1), e.rows.bytes(want))
+		if err != nil {
+			return err
+		}
+		n := min(e.rows.fit(len(buf)), want)
+		values, run, err := e.pump.Range(first, n)
+		p.held(int64(run.Hold))
+		if err != nil {
+			dst.Abort()
+			return fmt.Errorf("%w: %w", errEngine, err)
+		}
+		putIndexes(buf[:n*e.rows.key], uint32(first))
+		copy(buf[e.rows.valuesOffset(n):], values)
+		first += n
+		p.commit(dst, buf, e.rows, n, n, first == e.entries)
+	}
+	return nil
+}

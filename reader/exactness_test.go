@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package reader_test
+
+import (
+	"context"
+	"encoding/binary"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/ringside-bpf/ringside/bpf/bpftest"
+	"github.com/ringside-bpf/ringside/reader"
+	"github.com/ringside-bpf/ringside/reader/readertest"
+)
+
+// tally is what the scans of a churned map showed.
+type tally struct {
+	scans, rows, discarded int
+	mixed, torn            int // rows that never were; rows with a word that never was
+	missed, repeated       int // untouched keys
+}
+
+const (
+	steady  = 30_000 // keys that nobody touches
+	churned = 30_000 // keys that are put in and taken out all the time
+)
+
+// TestChurn reads a hash that programs on all CPUs change as fast as they can,
+// and holds every row against what can have been there.
+func TestChurn(t *testing.T) {
+	for _, tc := range []struct {
+		engine string
+		flags  uint32
+		typ    ebpf.MapType
+	}{
+		{reader.EnginePump, 0, ebpf.Hash},
+		{reader.EnginePump, 1 /* BPF_F_NO_PREALLOC */, ebpf.Hash},
+		{reader.EngineSweep, 0, ebpf.Hash},
+		{reader.EngineIter, 0, ebpf.Hash},
+		{reader.EngineBatch, 0, ebpf.Hash},
+	} {
+		name := tc.engine
+		if tc.flags != 0 {
+			name += "/no-prealloc"
+		}
+		t.Run(name, func(t *testing.T) {
+			m, pin := bpftest.NewPinned(t, "churn", &ebpf.MapSpec{Type: tc.typ, Flags: tc.flags,
+				KeySize: 4, ValueSize: bpftest.ChurnBytes, MaxEntries: 65536})
+			for key := range uint32(steady) {
+				if err := m.Put(key, bpftest.ChurnValue(key)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s := open(t, pin, reader.Options{Engine: tc.engine, MaxHold: time.Second})
+			stop := bpftest.Churn(t, m, steady, churned)
+			defer stop()
+			sum := watch(t, s, churnFor)
+			stop()
+			t.Logf("%+v", sum)
+			if sum.mixed+sum.torn > 0 {
+				t.Errorf("%d mixed and %d torn rows", sum.mixed, sum.torn)
+			}
+			// Batches hold the bucket's lock. The end of a list tells a pump that it
+			// was led astray. The others promise nothing but a rate.
+			if tc.engine == reader.EngineBatch && sum.missed+sum.repeated > 0 {
+				t.Errorf("%d untouched keys missed, %d repeated", sum.missed, sum.repeated)
+			}
+		})
+	}
+}
+
+// churnFor is short: these are tests. The rates in the documentation come from
+// longer runs of the same.
+const churnFor = 500 * time.Millisecond
+
+// observer looks at rows while they are lent: keeping them would take longer
+// than reading them.
+type observer struct {
+	*readertest.Memory
+	lent []byte
+	seen [steady]uint8
+	tally
+}
+
+// watch scans for a while.
+func watch(t *testing.T, s *reader.Source, d time.Duration) tally {
+	o := &observer{Memory: readertest.New(t, 1<<20)}
+	for end := time.Now().Add(d); time.Now().Before(end); o.scans++ {
+		stats, err := s.Scan(context.Background(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.rows += stats.Rows
+		o.discarded += stats.Discarded
+		for _, n := range o.seen {
+			switch {
+			case n == 0:
+				o.missed++
+			case n > 1:
+				o.repeated += int(n) - 1
+			}
+		}
+		clear(o.seen[:])
+	}
+	return o.tally
+}
+
+func (o *observer) Claim(ctx context.Context, least, most int) (buf []byte, err error) {
+	o.lent, err = o.Memory.Claim(ctx, least, most)
+	return o.lent, err
+}
+
+func (o *observer) Commit(f reader.Frame) {
+	for i := range f.Rows {
+		o.look(o.lent[f.Keys.Offset+i*f.Keys.Stride:], o.lent[f.Values.Offset+i*f.Values.Stride:])
+	}
+	o.Memory.Commit(f)
+}
+
+func (o *observer) look(row, value []byte) {
+	key := binary.LittleEndian.Uint32(row)
+	if key < steady {
+		o.seen[key]++
+	}
+	for w := range uint32(bpftest.ChurnBytes / 8) {
+		word := binary.LittleEndian.Uint64(value[8*w:])
+		if uint32(word>>32) != ^uint32(word) {
+			o.torn++
+		}
+		if uint32(word>>32) != key+w {
+			o.mixed++
+			return
+		}
+	}
+}
