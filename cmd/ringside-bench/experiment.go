@@ -12,6 +12,7 @@ import (
 
 const (
 	defaultEntries = 65536
+	largeEntries   = 1_000_000 // where --entries does not say otherwise
 	minEntries     = 64
 	maxEntries     = 4 << 20 // what fits the largest ring four times over
 )
@@ -20,6 +21,9 @@ const (
 type options struct {
 	entries int
 	lasts   time.Duration // about how long to measure
+	large   int           // entries of large maps; 0: leave them out
+	short   bool          // as few rounds as can be
+	pass    time.Duration // how long one pass should be at least
 }
 
 // experiment answers one question.
@@ -61,6 +65,14 @@ func measure(ctx context.Context, e experiment, o options, stderr io.Writer) (*r
 	if err = errors.Join(err, b.close()); err != nil {
 		return nil, fmt.Errorf("%s: %w", e.name, err)
 	}
-	r.command = fmt.Sprintf("ringside-bench %s --entries %d --for %v", e.name, o.entries, o.lasts)
+	r.command = o.command(e.name)
 	return r, nil
+}
+
+// command repeats an experiment.
+func (o options) command(name string) string {
+	if o.entries == defaultEntries && o.large > 0 {
+		return fmt.Sprintf("ringside-bench %s --for %v", name, o.lasts)
+	}
+	return fmt.Sprintf("ringside-bench %s --entries %d --for %v", name, o.entries, o.lasts)
 }

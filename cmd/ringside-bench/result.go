@@ -25,6 +25,7 @@ type result struct {
 	Entries       int             `json:"entries"`
 	Method        []string        `json:"method"` // a sentence each
 	Rows          any             `json:"rows"`
+	Parallel      any             `json:"parallel,omitempty"` // rows of several readers at once
 	Figures       []figure        `json:"figures"`
 
 	command string

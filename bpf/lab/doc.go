@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package bench is the kernel's side of the experiments: what cannot be
+// Package lab is the kernel's side of the experiments: what cannot be
 // measured, or brought about, from outside.
 //
 // [Calls] times the system calls of one thread, between entry and exit, by the
@@ -16,4 +16,4 @@
 // What may go wrong: tracepoints can be missing, or programs not permitted;
 // opening says so. All need root, and the threads' numbers are those of the
 // initial pid namespace.
-package bench
+package lab
