@@ -22,7 +22,11 @@ type pass struct {
 	took    time.Duration // of the thread's processor time
 	head    time.Duration // of that: until everything was in the ring
 	scratch int           // bytes of private memory
+	wall    time.Duration // where several did it side by side
 	mallocs uint64
+	// Of passes that are watched from inside the kernel.
+	kernel time.Duration
+	calls  int
 }
 
 // processorTime is what the calling thread has used, in the kernel and outside
@@ -38,8 +42,14 @@ func processorTime() time.Duration {
 }
 
 func (p pass) nsPerRow() float64 { return perRow(p.took, p.rows) }
+func (p pass) wallNS() float64   { return perRow(p.wall, p.rows/handedRows) }
 func (p pass) headNS() float64   { return perRow(p.head, p.rows) }
 func (p pass) allocs() float64   { return float64(p.mallocs) / float64(p.reps) }
+
+// kernelNS is the time between entry and exit of calls, kernelCalls how many
+// there were, for a row.
+func (p pass) kernelNS() float64    { return perRow(p.kernel, p.rows) }
+func (p pass) kernelCalls() float64 { return float64(p.calls) / float64(max(p.rows, 1)) }
 
 func perRow(d time.Duration, rows int) float64 { return float64(d) / float64(max(rows, 1)) }
 

@@ -36,6 +36,10 @@ type experiment struct {
 func experiments() []experiment {
 	return []experiment{
 		{"maptypes", "how fast each type of map reaches a consumer's hands", 42 * time.Second, 7 * time.Second, runMaptypes},
+		{"overhead", "where the time of one lookup goes", 10 * time.Second, time.Second, runOverhead},
+		{"causes", "what makes a map slow to read", 30 * time.Second, 3 * time.Second, runCauses},
+		{"disturb", "whether other tracing tools lose events", 12 * time.Second, 4 * time.Second, runDisturb},
+		{"churn", "how exact a scan is while the map changes", 24 * time.Second, 3 * time.Second, runChurn},
 		{"ring", "what publishing into the ring adds to reading a map", 32 * time.Second, 4 * time.Second, runRing},
 		{"rows", "what a consumer pays for a row", 8 * time.Second, time.Second, runRows},
 		{"sleepers", "what sleeping readers cost the publisher", 90 * time.Second, 10 * time.Second, runSleepers},

@@ -70,7 +70,7 @@ func (e *entrants) watchHolds(ctx context.Context) (all []float64, err error) {
 	const most, least, enough = 9, 2, 100 * time.Millisecond
 	runtime.LockOSThread() // it is a thread that is watched
 	defer runtime.UnlockOSThread()
-	calls, err := lab.OpenCalls() // not before: it slows the calls of everybody down
+	calls, err := lab.OpenCalls()
 	if err != nil {
 		return nil, err
 	}

@@ -147,19 +147,16 @@ func (r mapRow) engine() string {
 func mapChart(rows []mapRow) *picture {
 	p := &picture{title: "Nanoseconds a row, map to hands", note: "Shorter is better; each map has a scale of its own."}
 	shown := []string{byIterate, byBatchLookup, byRawBatch, byMemcpy, byFloorWalk}
-	for i, row := range rows {
-		if i == 0 || rows[i-1].Map != row.Map || larger(rows, i) {
-			p.groups = append(p.groups, chart.Group{Name: fmt.Sprintf("%s, %s entries", row.Map, table.Count(int64(row.Entries)))})
-		}
+	for _, row := range rows {
 		if !row.Chosen && !slices.Contains(shown, row.Contender) {
 			continue
 		}
-		g := &p.groups[len(p.groups)-1]
 		label := row.Contender
 		if row.MaxHold > 0 {
 			label = row.engine()
 		}
-		g.Bars = append(g.Bars, chart.Bar{Label: label, Value: row.NSPerRow, Text: table.Figure(row.NSPerRow) + " ns", Ours: row.Chosen})
+		group := fmt.Sprintf("%s, %s entries", row.Map, table.Count(int64(row.Entries)))
+		p.bar(group, chart.Bar{Label: label, Value: row.NSPerRow, Text: table.Figure(row.NSPerRow) + " ns", Ours: row.Chosen})
 	}
 	return p
 }

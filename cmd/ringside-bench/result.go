@@ -42,6 +42,15 @@ type picture struct {
 	groups      []chart.Group
 }
 
+// bar adds a bar to the group of that name, which is the last or a new one.
+func (p *picture) bar(group string, bar chart.Bar) {
+	if n := len(p.groups); n == 0 || p.groups[n-1].Name != group {
+		p.groups = append(p.groups, chart.Group{Name: group})
+	}
+	g := &p.groups[len(p.groups)-1]
+	g.Bars = append(g.Bars, bar)
+}
+
 func (b *bench) result(method ...string) *result {
 	return &result{SchemaVersion: schemaVersion, Experiment: b.name, Machine: machine.Describe(),
 		Entries: b.entries, Method: method, Figures: []figure{}}
