@@ -22,6 +22,7 @@ struct timed {
 	__u64 entered_ns; /* 0: it is not in a call */
 	__u64 left_ns;    /* 0: it is running */
 	__u64 away_ns;    /* during this call */
+	__u64 absent_ns;  /* since it is watched */
 };
 
 volatile struct timed timed = {};
@@ -39,6 +40,8 @@ int watch_calls(void *ctx)
 	timed.total_ns = 0;
 	timed.longest_ns = 0;
 	timed.entered_ns = 0;
+	timed.left_ns = 0;
+	timed.absent_ns = 0;
 	timed.thread = (__u32)bpf_get_current_pid_tgid();
 	return 0;
 }
@@ -56,7 +59,6 @@ int enter_call(void *ctx)
 {
 	if (!watched())
 		return 0;
-	timed.left_ns = 0;
 	timed.away_ns = 0;
 	timed.entered_ns = bpf_ktime_get_ns();
 	return 0;
@@ -82,9 +84,9 @@ int exit_call(void *ctx)
 SEC("raw_tp/sched_switch")
 int switch_thread(struct bpf_raw_tracepoint_args *ctx)
 {
-	__u64 wanted = timed.thread;
+	__u64 away, wanted = timed.thread;
 
-	if (!wanted || !timed.entered_ns)
+	if (!wanted)
 		return 0;
 	if ((__u32)bpf_get_current_pid_tgid() == wanted) {
 		timed.left_ns = bpf_ktime_get_ns();
@@ -92,7 +94,9 @@ int switch_thread(struct bpf_raw_tracepoint_args *ctx)
 	}
 	if (BPF_CORE_READ((struct task_struct *)ctx->args[2], pid) != wanted || !timed.left_ns)
 		return 0;
-	timed.away_ns += bpf_ktime_get_ns() - timed.left_ns;
+	away = bpf_ktime_get_ns() - timed.left_ns;
+	timed.away_ns += away;
+	timed.absent_ns += away;
 	timed.left_ns = 0;
 	return 0;
 }

@@ -12,14 +12,18 @@ import (
 )
 
 // Calls times the system calls of a thread.
-type Calls struct{ coll *ebpf.Collection }
+type Calls struct {
+	coll  *ebpf.Collection
+	links []link.Link
+}
 
 // Timed is what system calls took, by the kernel's clock, between their entry
-// and their exit. Time during which others had the processor is not in it;
-// interrupts are.
+// and their exit. Time during which other threads had the processor is not in it;
+// interrupts are, and what a hypervisor took.
 type Timed struct {
 	Calls          int
 	Total, Longest time.Duration
+	Whole          time.Duration // in and between the calls
 }
 
 // OpenCalls loads the programs.
@@ -32,26 +36,43 @@ func OpenCalls() (*Calls, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load the programs that time system calls: %w", err)
 	}
-	return &Calls{coll}, nil
+	return &Calls{coll: coll}, nil
 }
 
-// Watch times the calls that do makes on the calling thread, which must be
-// locked to its goroutine. Meanwhile every system call on the machine takes a
-// few hundred nanoseconds more.
-func (c *Calls) Watch(do func() error) (t Timed, err error) {
+// Attach makes ready to watch. Until Detach, every system call on the machine takes
+// a few hundred nanoseconds more; either takes milliseconds.
+func (c *Calls) Attach() error {
 	for name, at := range map[string]string{
 		callsProgEnterCall: "sys_enter", callsProgExitCall: "sys_exit", callsProgSwitchThread: "sched_switch",
 	} {
 		l, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: at, Program: c.coll.Programs[name]})
 		if err != nil {
-			return t, fmt.Errorf("attach to %s: %w", at, err)
+			return errors.Join(fmt.Errorf("attach to %s: %w", at, err), c.Detach())
 		}
-		defer func() { err = errors.Join(err, l.Close()) }()
+		c.links = append(c.links, l)
 	}
+	return nil
+}
+
+// Detach ends what Attach began.
+func (c *Calls) Detach() error {
+	var errs []error
+	for _, l := range c.links {
+		errs = append(errs, l.Close())
+	}
+	c.links = nil
+	return errors.Join(errs...)
+}
+
+// Watch times the calls that do makes on the calling thread, which must be
+// locked to its goroutine.
+func (c *Calls) Watch(do func() error) (t Timed, err error) {
 	if err := run(c.coll.Programs[callsProgWatchCalls]); err != nil {
 		return t, err
 	}
+	start := time.Now()
 	err = do()
+	whole := time.Since(start)
 	if err := errors.Join(err, run(c.coll.Programs[callsProgLeaveCalls])); err != nil {
 		return t, err
 	}
@@ -59,13 +80,14 @@ func (c *Calls) Watch(do func() error) (t Timed, err error) {
 	if err := c.coll.Variables[callsVarTimed].Get(&counted); err != nil {
 		return t, fmt.Errorf("read the time of system calls: %w", err)
 	}
-	return Timed{int(counted.Calls), time.Duration(counted.TotalNs), time.Duration(counted.LongestNs)}, nil
+	return Timed{int(counted.Calls), time.Duration(counted.TotalNs), time.Duration(counted.LongestNs), whole - time.Duration(counted.AbsentNs)}, nil
 }
 
-// Close frees the programs.
+// Close detaches and frees the programs.
 func (c *Calls) Close() error {
+	err := c.Detach()
 	c.coll.Close()
-	return nil
+	return err
 }
 
 // run runs a program that takes no context on the calling thread.

@@ -22,6 +22,7 @@ type callsTimed struct {
 	EnteredNs uint64
 	LeftNs    uint64
 	AwayNs    uint64
+	AbsentNs  uint64
 }
 
 // Names of all BPF objects in the ELF.

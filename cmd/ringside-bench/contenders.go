@@ -25,8 +25,8 @@ type pass struct {
 	wall    time.Duration // where several did it side by side
 	mallocs uint64
 	// Of passes that are watched from inside the kernel.
-	kernel time.Duration
-	calls  int
+	kernel, whole time.Duration
+	calls         int
 }
 
 // processorTime is what the calling thread has used, in the kernel and outside
@@ -46,9 +46,10 @@ func (p pass) wallNS() float64   { return perRow(p.wall, p.rows/handedRows) }
 func (p pass) headNS() float64   { return perRow(p.head, p.rows) }
 func (p pass) allocs() float64   { return float64(p.mallocs) / float64(p.reps) }
 
-// kernelNS is the time between entry and exit of calls, kernelCalls how many
-// there were, for a row.
+// kernelNS is the time between entry and exit of calls, outsideNS the rest of it,
+// kernelCalls how many there were, for a row.
 func (p pass) kernelNS() float64    { return perRow(p.kernel, p.rows) }
+func (p pass) outsideNS() float64   { return perRow(p.whole-p.kernel, p.rows) }
 func (p pass) kernelCalls() float64 { return float64(p.calls) / float64(max(p.rows, 1)) }
 
 func perRow(d time.Duration, rows int) float64 { return float64(d) / float64(max(rows, 1)) }

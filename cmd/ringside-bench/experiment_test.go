@@ -120,7 +120,7 @@ func TestMaptypes(t *testing.T) {
 func TestRing(t *testing.T) {
 	d := runTiny(t, "ring")
 	mustHave(t, d.Rows, []string{"contender"}, []string{"producers", "ns_per_row"})
-	if len(d.Rows) != 3+2*3 || len(d.Figures) != 2 {
+	if len(d.Rows) != 3+3*3+2*3 || len(d.Figures) != 2 {
 		t.Errorf("%d rows, %d figures", len(d.Rows), len(d.Figures))
 	}
 }
@@ -162,5 +162,55 @@ func TestSleepers(t *testing.T) {
 	mustHave(t, d.Rows, []string{"contender"}, []string{"readers", "every_ms", "publisher_cpu_ns_per_row"})
 	if len(d.Rows) != 2*3 || len(d.Figures) != 3 {
 		t.Errorf("%d rows, %d figures", len(d.Rows), len(d.Figures))
+	}
+}
+
+func TestOverhead(t *testing.T) {
+	d := runTiny(t, "overhead")
+	parts := map[string][]string{}
+	for _, row := range d.Rows {
+		parts[row["contender"].(string)] = append(parts[row["contender"].(string)], row["part"].(string))
+		if row["part"] == partWhole && row["ns_per_row"].(float64) <= 0 {
+			t.Errorf("nothing was measured: %v", row)
+		}
+	}
+	for contender, want := range map[string][]string{
+		byEmptyCall: {partWhole}, byRawLookup: {partWhole, partEntry, partInKernel},
+		byMapLookup: {partWhole, partLibrary, partRuntime, partEntry, partInKernel}, byRawBatch: {partWhole, partOutside, partInKernel},
+	} {
+		if !slices.Equal(parts[contender], want) {
+			t.Errorf("%s has the parts %v, want %v", contender, parts[contender], want)
+		}
+	}
+}
+
+func TestCauses(t *testing.T) {
+	d := runTiny(t, "causes")
+	mustHave(t, d.Rows, []string{"layout", "contender"}, []string{"payload_bytes", "value_size", "fill_percent", "entries", "writers", "ns_per_row"})
+	if want := len(payloads()) * 2 * len(fills()) * len(writers()) * 3; len(d.Rows) != want {
+		t.Errorf("%d rows, want %d", len(d.Rows), want)
+	}
+}
+
+func TestDisturb(t *testing.T) {
+	d := runTiny(t, "disturb")
+	mustHave(t, d.Rows, []string{"contender", "map"}, []string{"scans", "recursion_misses", "events"})
+	for _, row := range d.Rows {
+		if row["chosen"] == true && row["recursion_misses"].(float64) > 0 {
+			t.Errorf("others lose events: %v", row)
+		}
+	}
+}
+
+func TestChurn(t *testing.T) {
+	d := runTiny(t, "churn")
+	mustHave(t, d.Rows, []string{"contender", "map"}, []string{"scans", "aborted_scans", "missed_per_million", "repeated_per_million", "discarded_per_million"})
+	for _, row := range d.Rows {
+		if row["consistency"] != nil && row["torn"].(float64) > 0 {
+			t.Errorf("words that nobody wrote: %v", row)
+		}
+		if row["consistency"] == "locked" && row["missed"].(float64)+row["mixed"].(float64) > 0 {
+			t.Errorf("a locked scan is not exact: %v", row)
+		}
 	}
 }

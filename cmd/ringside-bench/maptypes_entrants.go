@@ -67,7 +67,7 @@ func (e *entrants) contenders() []interleave.Contender[pass] {
 
 // watchHolds finds out how long the calls of each contender stay in the kernel.
 func (e *entrants) watchHolds(ctx context.Context) (all []float64, err error) {
-	const most, least, enough = 9, 2, 100 * time.Millisecond
+	const most, least, enough = 9, 2, 50 * time.Millisecond
 	runtime.LockOSThread() // it is a thread that is watched
 	defer runtime.UnlockOSThread()
 	calls, err := lab.OpenCalls()
@@ -75,6 +75,9 @@ func (e *entrants) watchHolds(ctx context.Context) (all []float64, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, calls.Close()) }()
+	if err := calls.Attach(); err != nil {
+		return nil, err
+	}
 	for _, c := range e.list {
 		var holds []float64
 		for start := time.Now(); len(holds) < least || len(holds) < most && time.Since(start) < enough; {

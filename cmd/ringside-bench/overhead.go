@@ -131,11 +131,15 @@ func fromInside(calls *lab.Calls, c interleave.Contender[pass]) interleave.Conte
 	c.Pass = func(ctx context.Context, reps int) (p pass, err error) {
 		runtime.LockOSThread() // it is a thread that is watched
 		defer runtime.UnlockOSThread()
+		if err := calls.Attach(); err != nil {
+			return p, err
+		}
 		t, err := calls.Watch(func() (err error) {
 			p, err = do(ctx, reps)
 			return err
 		})
-		p.kernel, p.calls = t.Total, t.Calls
+		err = errors.Join(err, calls.Detach())
+		p.kernel, p.whole, p.calls = t.Total, t.Whole, t.Calls
 		return p, err
 	}
 	return c
@@ -149,7 +153,7 @@ func dissect(reads []*entrant, samples, watched [][]pass) []overheadRow {
 	nothing := stat.By(watched[0], pass.kernelNS).Median // what the tracepoints take, inside
 	for i := range reads {
 		whole[i] = stat.Each(samples[i], pass.nsPerRow)
-		outside[i] = stat.Each(watched[i], func(p pass) float64 { return p.nsPerRow() - p.kernelNS() })
+		outside[i] = stat.Each(watched[i], pass.outsideNS)
 		kernel[i] = stat.Each(watched[i], func(p pass) float64 { return max(0, p.kernelNS()-nothing*p.kernelCalls()) })
 	}
 	const raw, sys, library, batch = 1, 2, 3, 4 // as in overheadReads
