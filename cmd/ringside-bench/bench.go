@@ -20,8 +20,12 @@ import (
 // removed by the next.
 const homes = "/run/ringside/bench"
 
-// minRounds is the least from which a spread can be told.
-const minRounds = 5
+// minRounds is the least from which a spread can be told; an experiment that is
+// cut short does with fewer.
+const (
+	minRounds      = 5
+	minShortRounds = 3
+)
 
 // passFor is how long one pass of a contender should be: long against what
 // starting it costs, short against what disturbs a machine.
@@ -97,7 +101,14 @@ func (b *bench) progress(format string, args ...any) {
 // rounds are the options of an interleaved run that takes a share of the time.
 func (b *bench) rounds(what string, share int) interleave.Options {
 	return interleave.Options{
-		For: b.lasts / time.Duration(share), MinRounds: minRounds, PassFor: passFor,
+		For: b.lasts / time.Duration(share), MinRounds: b.minRounds(), PassFor: b.pass,
 		Progress: func(round int) { b.progress("%s, round %d", what, round) },
 	}
+}
+
+func (b *bench) minRounds() int {
+	if b.short {
+		return minShortRounds
+	}
+	return minRounds
 }

@@ -76,7 +76,7 @@ const (
 )
 
 func entriesFlag() cli.Flag {
-	return &cli.IntFlag{Name: "entries", Usage: "fill maps with `N` entries", Value: defaultEntries}
+	return &cli.IntFlag{Name: "entries", Usage: "fill maps with `N` entries, and leave out larger ones", Value: defaultEntries}
 }
 
 func forFlag(e experiment) cli.Flag {
@@ -89,10 +89,13 @@ func outputFlag() cli.Flag {
 
 // parseOptions holds the flags against what they can mean.
 func parseOptions(c *cli.Context, e experiment) (options, error) {
-	o := options{entries: c.Int("entries"), lasts: e.lasts}
+	o := options{entries: c.Int("entries"), lasts: e.lasts, pass: passFor}
+	if !c.IsSet("entries") {
+		o.large = largeEntries
+	}
 	switch {
 	case c.Bool("short"):
-		o.lasts = e.short
+		o.lasts, o.short = e.short, true
 	case c.IsSet("for"):
 		o.lasts = c.Duration("for")
 	}

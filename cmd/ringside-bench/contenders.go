@@ -21,8 +21,12 @@ type pass struct {
 	rows    int           // in all of them
 	took    time.Duration // of the thread's processor time
 	head    time.Duration // of that: until everything was in the ring
-	hold    time.Duration // longest single call into the kernel, by the clock on the wall
+	scratch int           // bytes of private memory
+	wall    time.Duration // where several did it side by side
 	mallocs uint64
+	// Of passes that are watched from inside the kernel.
+	kernel, whole time.Duration
+	calls         int
 }
 
 // processorTime is what the calling thread has used, in the kernel and outside
@@ -38,9 +42,15 @@ func processorTime() time.Duration {
 }
 
 func (p pass) nsPerRow() float64 { return perRow(p.took, p.rows) }
+func (p pass) wallNS() float64   { return perRow(p.wall, p.rows/handedRows) }
 func (p pass) headNS() float64   { return perRow(p.head, p.rows) }
-func (p pass) holdNS() float64   { return float64(p.hold) }
 func (p pass) allocs() float64   { return float64(p.mallocs) / float64(p.reps) }
+
+// kernelNS is the time between entry and exit of calls, outsideNS the rest of it,
+// kernelCalls how many there were, for a row.
+func (p pass) kernelNS() float64    { return perRow(p.kernel, p.rows) }
+func (p pass) outsideNS() float64   { return perRow(p.whole-p.kernel, p.rows) }
+func (p pass) kernelCalls() float64 { return float64(p.calls) / float64(max(p.rows, 1)) }
 
 func perRow(d time.Duration, rows int) float64 { return float64(d) / float64(max(rows, 1)) }
 
@@ -70,53 +80,38 @@ func contender(name string, read once) interleave.Contender[pass] {
 func timed(read bare) once {
 	return func(_ context.Context, p *pass) error {
 		start := processorTime()
-		rows, hold, err := read()
+		rows, err := read()
 		p.took += processorTime() - start
 		p.rows += rows
-		p.hold = max(p.hold, hold)
 		return err
 	}
 }
 
-// iterate is Map.Iterate of cilium/ebpf, as its documentation shows it. steps
-// also times each step, two calls into the kernel, which the plain pass is not
-// slowed down with.
-func iterate[K, V any](m *ebpf.Map, v V) (whole, steps bare) {
-	whole = func() (rows int, _ time.Duration, err error) {
+// iterate is Map.Iterate of cilium/ebpf, as its documentation shows it.
+func iterate[K, V any](m *ebpf.Map, v V) bare {
+	return func() (rows int, err error) {
 		var k K
 		it := m.Iterate()
 		for it.Next(&k, v) {
 			rows++
 		}
-		return rows, 0, it.Err()
+		return rows, it.Err()
 	}
-	steps = func() (rows int, hold time.Duration, err error) {
-		var k K
-		it := m.Iterate()
-		for start := time.Now(); it.Next(&k, v); start = time.Now() {
-			hold = max(hold, time.Since(start))
-			rows++
-		}
-		return rows, hold, it.Err()
-	}
-	return whole, steps
 }
 
 // batchLookup is Map.BatchLookup of cilium/ebpf with typed slices, reused.
 func batchLookup[K any](m *ebpf.Map, chunk, cpus int) bare {
 	keys, values := make([]K, chunk), make([]value, chunk*max(cpus, 1))
-	return func() (rows int, hold time.Duration, err error) {
+	return func() (rows int, err error) {
 		var cursor ebpf.MapBatchCursor
 		for {
-			start := time.Now()
 			n, err := m.BatchLookup(&cursor, keys, values, nil)
-			hold = max(hold, time.Since(start))
 			rows += n
 			if errors.Is(err, ebpf.ErrKeyNotExist) {
-				return rows, hold, nil
+				return rows, nil
 			}
 			if err != nil {
-				return rows, hold, err
+				return rows, err
 			}
 		}
 	}
@@ -139,7 +134,7 @@ func (s *source) whole(h *hands) once {
 		rows, err := h.scan(ctx)
 		p.took += processorTime() - start
 		p.rows += rows
-		p.hold = max(p.hold, stats.HoldMax)
+		p.scratch = max(p.scratch, stats.ScratchBytes)
 		if err == nil && rows != stats.Rows {
 			err = fmt.Errorf("%d rows were published, %d arrived", stats.Rows, rows)
 		}

@@ -4,6 +4,10 @@
 // on. Every experiment is a verb:
 //
 //	ringside-bench maptypes      how fast each type of map reaches a consumer's hands
+//	ringside-bench overhead      where the time of one lookup goes
+//	ringside-bench causes        what makes a map slow to read
+//	ringside-bench disturb       whether other tracing tools lose events
+//	ringside-bench churn         how exact a scan is while the map changes
 //	ringside-bench ring          what publishing into the ring adds to reading a map
 //	ringside-bench rows          what a consumer pays for a row
 //	ringside-bench sleepers      what sleeping readers cost the publisher

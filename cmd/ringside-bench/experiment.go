@@ -12,6 +12,7 @@ import (
 
 const (
 	defaultEntries = 65536
+	largeEntries   = 1_000_000 // where --entries does not say otherwise
 	minEntries     = 64
 	maxEntries     = 4 << 20 // what fits the largest ring four times over
 )
@@ -20,6 +21,9 @@ const (
 type options struct {
 	entries int
 	lasts   time.Duration // about how long to measure
+	large   int           // entries of large maps; 0: leave them out
+	short   bool          // as few rounds as can be
+	pass    time.Duration // how long one pass should be at least
 }
 
 // experiment answers one question.
@@ -32,6 +36,10 @@ type experiment struct {
 func experiments() []experiment {
 	return []experiment{
 		{"maptypes", "how fast each type of map reaches a consumer's hands", 42 * time.Second, 7 * time.Second, runMaptypes},
+		{"overhead", "where the time of one lookup goes", 10 * time.Second, time.Second, runOverhead},
+		{"causes", "what makes a map slow to read", 30 * time.Second, 3 * time.Second, runCauses},
+		{"disturb", "whether other tracing tools lose events", 12 * time.Second, 4 * time.Second, runDisturb},
+		{"churn", "how exact a scan is while the map changes", 24 * time.Second, 3 * time.Second, runChurn},
 		{"ring", "what publishing into the ring adds to reading a map", 32 * time.Second, 4 * time.Second, runRing},
 		{"rows", "what a consumer pays for a row", 8 * time.Second, time.Second, runRows},
 		{"sleepers", "what sleeping readers cost the publisher", 90 * time.Second, 10 * time.Second, runSleepers},
@@ -61,6 +69,14 @@ func measure(ctx context.Context, e experiment, o options, stderr io.Writer) (*r
 	if err = errors.Join(err, b.close()); err != nil {
 		return nil, fmt.Errorf("%s: %w", e.name, err)
 	}
-	r.command = fmt.Sprintf("ringside-bench %s --entries %d --for %v", e.name, o.entries, o.lasts)
+	r.command = o.command(e.name)
 	return r, nil
+}
+
+// command repeats an experiment.
+func (o options) command(name string) string {
+	if o.entries == defaultEntries && o.large > 0 {
+		return fmt.Sprintf("ringside-bench %s --for %v", name, o.lasts)
+	}
+	return fmt.Sprintf("ringside-bench %s --entries %d --for %v", name, o.entries, o.lasts)
 }

@@ -5,8 +5,9 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"maps"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 )
 
 // tiny is an experiment that is over as soon as it has its rounds.
-var tiny = options{entries: 512, lasts: time.Millisecond}
+var tiny = options{entries: 512, large: 2048, lasts: time.Millisecond, short: true, pass: 100 * time.Microsecond}
 
 // document is what a script sees of any experiment.
 type document struct {
@@ -23,6 +24,7 @@ type document struct {
 	Experiment    string          `json:"experiment"`
 	Machine       machine.Machine `json:"machine"`
 	Rows          []map[string]any
+	Parallel      []map[string]any
 	Figures       []figure
 }
 
@@ -88,35 +90,37 @@ func TestMaptypes(t *testing.T) {
 	mustHave(t, d.Rows, []string{"map", "contender"}, []string{"entries", "key_size", "value_size", "ns_per_row", "hold_ns_max", "allocs_per_scan"})
 	got := map[string][]string{}
 	for _, row := range d.Rows {
-		got[row["map"].(string)] = append(got[row["map"].(string)], row["contender"].(string))
 		if row["ns_per_row"].(float64) == 0 || row["entries"].(float64) < 1 {
 			t.Errorf("nothing was measured: %v", row)
 		}
 		// The steady state allocates nothing: that is counted, not timed.
-		if row["head_ns_per_row"] != nil && row["allocs_per_scan"].(float64) != 0 {
+		if row["chosen"] == true && row["allocs_per_scan"].(float64) != 0 {
 			t.Errorf("%v allocates %v times a scan", row["map"], row["allocs_per_scan"])
 		}
+		of := fmt.Sprintf("%v/%v", row["map"], row["entries"])
+		if row["chosen"] == true || !strings.HasPrefix(row["contender"].(string), byRingside) { // others depend on the kernel
+			got[of] = append(got[of], row["contender"].(string))
+		}
 	}
-	lookups := func(engine string) []string {
-		return []string{byIterate, byBatchLookup, byRawBatch, byRingside + engine}
+	others := []string{byIterate, byBatchLookup, byRawBatch}
+	for of, want := range map[string][]string{
+		"hash/512": {byFloorWalk, byRingside + "pump"}, "lpm_trie/512": {byRingside + "batch"},
+		"array/512": {byMemcpy, byRingside + "pump"}, "mmapable_array/512": {byMemcpy, byRingside + "mmap"},
+		"hash/2048": {byFloorWalk, byRingside + "pump", byRingside + "pump"},
+	} {
+		if want = append(slices.Clone(others), want...); !slices.Equal(got[of], want) {
+			t.Errorf("%s: contenders %v, want %v", of, got[of], want)
+		}
 	}
-	pump := lookups("pump")
-	want := map[string][]string{
-		"hash": pump, "lru_hash": pump, "percpu_hash": pump, "array": pump, "percpu_array": pump, "lpm_trie": lookups("batch"),
-		"mmapable_array": {byIterate, byBatchLookup, byRawBatch, byMemcpy, byRingside + "mmap"},
-	}
-	if !maps.EqualFunc(got, want, slices.Equal) {
-		t.Errorf("contenders\n%v, want\n%v", got, want)
-	}
-	if len(d.Figures) != 4 {
-		t.Errorf("figures %+v", d.Figures)
+	if len(d.Figures) != 2*7+1+3 || len(d.Parallel) != 7 {
+		t.Errorf("%d figures, %d rows in parallel", len(d.Figures), len(d.Parallel))
 	}
 }
 
 func TestRing(t *testing.T) {
 	d := runTiny(t, "ring")
 	mustHave(t, d.Rows, []string{"contender"}, []string{"producers", "ns_per_row"})
-	if len(d.Rows) != 3+2*3 || len(d.Figures) != 2 {
+	if len(d.Rows) != 3+3*3+2*3 || len(d.Figures) != 2 {
 		t.Errorf("%d rows, %d figures", len(d.Rows), len(d.Figures))
 	}
 }
@@ -158,5 +162,55 @@ func TestSleepers(t *testing.T) {
 	mustHave(t, d.Rows, []string{"contender"}, []string{"readers", "every_ms", "publisher_cpu_ns_per_row"})
 	if len(d.Rows) != 2*3 || len(d.Figures) != 3 {
 		t.Errorf("%d rows, %d figures", len(d.Rows), len(d.Figures))
+	}
+}
+
+func TestOverhead(t *testing.T) {
+	d := runTiny(t, "overhead")
+	parts := map[string][]string{}
+	for _, row := range d.Rows {
+		parts[row["contender"].(string)] = append(parts[row["contender"].(string)], row["part"].(string))
+		if row["part"] == partWhole && row["ns_per_row"].(float64) <= 0 {
+			t.Errorf("nothing was measured: %v", row)
+		}
+	}
+	for contender, want := range map[string][]string{
+		byEmptyCall: {partWhole}, byRawLookup: {partWhole, partEntry, partInKernel},
+		byMapLookup: {partWhole, partLibrary, partRuntime, partEntry, partInKernel}, byRawBatch: {partWhole, partOutside, partInKernel},
+	} {
+		if !slices.Equal(parts[contender], want) {
+			t.Errorf("%s has the parts %v, want %v", contender, parts[contender], want)
+		}
+	}
+}
+
+func TestCauses(t *testing.T) {
+	d := runTiny(t, "causes")
+	mustHave(t, d.Rows, []string{"layout", "contender"}, []string{"payload_bytes", "value_size", "fill_percent", "entries", "writers", "ns_per_row"})
+	if want := len(payloads()) * 2 * len(fills()) * len(writers()) * 3; len(d.Rows) != want {
+		t.Errorf("%d rows, want %d", len(d.Rows), want)
+	}
+}
+
+func TestDisturb(t *testing.T) {
+	d := runTiny(t, "disturb")
+	mustHave(t, d.Rows, []string{"contender", "map"}, []string{"scans", "recursion_misses", "events"})
+	for _, row := range d.Rows {
+		if row["chosen"] == true && row["recursion_misses"].(float64) > 0 {
+			t.Errorf("others lose events: %v", row)
+		}
+	}
+}
+
+func TestChurn(t *testing.T) {
+	d := runTiny(t, "churn")
+	mustHave(t, d.Rows, []string{"contender", "map"}, []string{"scans", "aborted_scans", "missed_per_million", "repeated_per_million", "discarded_per_million"})
+	for _, row := range d.Rows {
+		if row["consistency"] != nil && row["torn"].(float64) > 0 {
+			t.Errorf("words that nobody wrote: %v", row)
+		}
+		if row["consistency"] == "locked" && row["missed"].(float64)+row["mixed"].(float64) > 0 {
+			t.Errorf("a locked scan is not exact: %v", row)
+		}
 	}
 }

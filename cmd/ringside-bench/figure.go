@@ -21,6 +21,7 @@ type figure struct {
 	Bound   float64 `json:"bound"`
 	AtLeast bool    `json:"at_least"` // the bound is a lower one
 	Reached bool    `json:"reached"`
+	Floor   string  `json:"floor,omitempty"` // what nobody could go below, and what it would give
 }
 
 const (
@@ -50,14 +51,14 @@ func figureTable(figures []figure) *table.Table {
 	}
 	t := &table.Table{
 		Title:   "Against what the design expects",
-		Columns: []table.Column{table.Text("figure"), table.Number("expected"), table.Number("measured"), table.Text("spread"), table.Text("")},
+		Columns: []table.Column{table.Text("figure"), table.Number("expected"), table.Number("measured"), table.Text("spread"), table.Text(""), table.Text("floor")},
 	}
 	for _, f := range figures {
 		verdict := "reached"
 		if !f.Reached {
 			verdict = "NOT REACHED"
 		}
-		t.Add(f.Name, f.expected(), f.with(f.Got), f.spread(), verdict)
+		t.Add(f.Name, f.expected(), f.with(f.Got), f.spread(), verdict, f.Floor)
 	}
 	return t
 }

@@ -13,8 +13,8 @@ import (
 // value is what the experiments' maps hold, 32 bytes behind a key of 4.
 type value [4]uint64
 
-// hands are a consumer's: it attaches like any other and looks at every row
-// where it lies, typed, in a lease.
+// hands are a consumer's: it attached like any other and looks at every row of
+// one source where it lies, typed, in a lease.
 type hands struct {
 	sub   *ringside.Subscription
 	read  func(*ringside.Batch)
@@ -25,13 +25,8 @@ type hands struct {
 }
 
 // K is the key's type, which for a trie is longer.
-func newHands[K any](ctx context.Context, b *bench, r *ring, source string, perCPU bool) (*hands, error) {
-	sub, err := attach(ctx, r.socket)
-	if err != nil {
-		return nil, err
-	}
-	b.later(sub.Close)
-	h := &hands{sub: sub}
+func newHands[K any](sub *ringside.Subscription, source string, perCPU bool) (h *hands, err error) {
+	h = &hands{sub: sub}
 	var walk func(*ringside.Batch)
 	if perCPU {
 		walk, err = walkPerCPU[K](h, source)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 )
 
@@ -18,6 +19,7 @@ type subject struct {
 	flags  uint32
 	perCPU bool
 	trie   bool // its key begins with the length of a prefix
+	sum    bool // ringside adds the CPUs up
 }
 
 func subjects() []subject {
@@ -25,6 +27,7 @@ func subjects() []subject {
 		{name: "hash", typ: ebpf.Hash},
 		{name: "lru_hash", typ: ebpf.LRUHash},
 		{name: "percpu_hash", typ: ebpf.PerCPUHash, perCPU: true},
+		{name: "percpu_hash_sum", typ: ebpf.PerCPUHash, perCPU: true, sum: true},
 		{name: "array", typ: ebpf.Array},
 		{name: "mmapable_array", typ: ebpf.Array, flags: unix.BPF_F_MMAPABLE},
 		{name: "percpu_array", typ: ebpf.PerCPUArray, perCPU: true},
@@ -51,9 +54,10 @@ type filled struct {
 	subject
 	*ebpf.Map
 	pin                string
-	entries            int // that are there; an LRU may have thrown some out
-	cpus               int // possible CPUs, 1 if the map is not per CPU
-	keySize, valueSize int // of a row: all CPUs
+	entries            int    // that are there; an LRU may have thrown some out
+	cpus               int    // possible CPUs, 1 if the map is not per CPU
+	keySize, valueSize int    // of a row: all CPUs
+	bytes              uint64 // that the kernel says the map takes; 0: it does not say
 }
 
 // fill creates the map and puts entries into it.
@@ -70,9 +74,11 @@ func (b *bench) fill(s subject) (*filled, error) {
 	}
 	f.valueSize = valueBytes * f.cpus
 	var err error
-	f.Map, f.pin, err = b.newMap(s.name, &ebpf.MapSpec{
-		Type: s.typ, KeySize: uint32(f.keySize), ValueSize: valueBytes, MaxEntries: uint32(b.entries), Flags: s.flags,
-	})
+	spec := &ebpf.MapSpec{Type: s.typ, KeySize: uint32(f.keySize), ValueSize: valueBytes, MaxEntries: uint32(b.entries), Flags: s.flags}
+	if s.sum { // or nobody knows that its values are numbers
+		spec.Key, spec.Value = &btf.Int{Name: "key", Size: keyBytes}, fourCounters()
+	}
+	f.Map, f.pin, err = b.newMap(s.name, spec)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +87,17 @@ func (b *bench) fill(s subject) (*filled, error) {
 			return nil, fmt.Errorf("fill %s: entry %d: %w", s.name, i, err)
 		}
 	}
+	if info, err := f.Info(); err == nil {
+		f.bytes, _ = info.Memlock()
+	}
 	return f, f.count(b.entries)
+}
+
+// fourCounters is what value is in C.
+func fourCounters() btf.Type {
+	counter, index := &btf.Int{Name: "__u64", Size: 8}, &btf.Int{Name: "__u32", Size: 4}
+	words := &btf.Array{Index: index, Type: counter, Nelems: valueBytes / 8}
+	return &btf.Struct{Name: "counters", Size: valueBytes, Members: []btf.Member{{Name: "words", Type: words}}}
 }
 
 func (f *filled) put(i uint32) error {
@@ -105,7 +121,7 @@ func (f *filled) put(i uint32) error {
 func (f *filled) count(chunk int) error {
 	raw := newRawBatch(f.Map, f.keySize, f.valueSize, chunk)
 	var err error
-	if f.entries, _, err = raw.pass(); err == nil && f.entries == 0 {
+	if f.entries, err = raw.pass(); err == nil && f.entries == 0 {
 		err = errors.New("it is empty")
 	}
 	if err != nil {

@@ -31,14 +31,22 @@ const (
 	heartbeat = 100 * time.Millisecond
 )
 
-// newRing makes a ring of a sidecar's default size: four full scans.
-func (b *bench) newRing(scanBytes int) (*ring, error) {
+// newPublisher makes a ring of a sidecar's default size: four full scans.
+func (b *bench) newPublisher(scanBytes int) (*shm.Publisher, error) {
 	const least, most = 1 << 20, 256 << 20
 	p, err := shm.Create(shm.Config{Name: ringName, DataBytes: uint64(min(max(4*scanBytes, least), most))})
+	if err == nil {
+		b.later(p.Close)
+	}
+	return p, err
+}
+
+// newRing makes one and lends it over a socket, of which a part has one.
+func (b *bench) newRing(scanBytes int) (*ring, error) {
+	p, err := b.newPublisher(scanBytes)
 	if err != nil {
 		return nil, err
 	}
-	b.later(p.Close)
 	r := &ring{Publisher: p, socket: filepath.Join(b.home.Dir(), "ring.sock")}
 	server, err := handoff.Listen(r.socket, handoff.Options{Mode: 0o600})
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"time"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -42,23 +41,21 @@ func newRawBatch(m *ebpf.Map, keySize, valueSize, chunk int) *rawBatch {
 	}
 }
 
-// pass reads the map once. hold is the longest single call.
-func (r *rawBatch) pass() (rows int, hold time.Duration, err error) {
+// pass reads the map once.
+func (r *rawBatch) pass() (rows int, err error) {
 	a := r.attr
 	a.inBatch, a.outBatch = nil, unsafe.Pointer(&r.cursor[0])
 	a.keys, a.values = unsafe.Pointer(&r.keys[0]), unsafe.Pointer(&r.values[0])
 	for {
 		a.count = uint32(r.chunk)
-		start := time.Now()
 		_, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_MAP_LOOKUP_BATCH, uintptr(unsafe.Pointer(a)), unsafe.Sizeof(*a))
-		hold = max(hold, time.Since(start))
 		runtime.KeepAlive(r)
 		if errno != 0 && errno != unix.ENOENT {
-			return rows, hold, fmt.Errorf("BPF_MAP_LOOKUP_BATCH of %d rows: %w", r.chunk, errno)
+			return rows, fmt.Errorf("BPF_MAP_LOOKUP_BATCH of %d rows: %w", r.chunk, errno)
 		}
 		rows += int(a.count)
 		if errno == unix.ENOENT {
-			return rows, hold, nil
+			return rows, nil
 		}
 		a.inBatch = a.outBatch
 	}

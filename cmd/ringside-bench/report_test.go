@@ -17,7 +17,7 @@ func TestReport(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "docs")
 	var plan []planned
 	for _, e := range experiments() {
-		if slices.Contains([]string{"maptypes", "ring", "footprint"}, e.name) {
+		if slices.Contains([]string{"disturb", "ring", "footprint"}, e.name) {
 			plan = append(plan, planned{e, tiny})
 		}
 	}
@@ -26,8 +26,8 @@ func TestReport(t *testing.T) {
 	}
 	text := read(t, filepath.Join(dir, reportName))
 	for _, want := range []string{
-		"# Benchmarks\n", "Do not edit", "## maptypes: ", "## ring: ", "ringside-bench maptypes --entries 512 --for 1ms",
-		"| hash | iterate | ", "![maptypes", "(benchmarks-maptypes.svg)", "| figure | expected | measured |",
+		"# Benchmarks\n", "Do not edit", "## disturb: ", "## ring: ", "ringside-bench disturb --entries 512 --for 1ms",
+		"| hash | iterate | ", "![disturb", "(benchmarks-disturb.svg)", "| figure | expected | measured |",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in the report", want)
@@ -38,7 +38,7 @@ func TestReport(t *testing.T) {
 			t.Errorf("%q in the report:\n%s", bad, text)
 		}
 	}
-	if !strings.HasPrefix(read(t, filepath.Join(dir, "benchmarks-maptypes.svg")), "<svg ") {
+	if !strings.HasPrefix(read(t, filepath.Join(dir, "benchmarks-disturb.svg")), "<svg ") {
 		t.Error("the chart is no picture")
 	}
 }

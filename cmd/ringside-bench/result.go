@@ -25,6 +25,7 @@ type result struct {
 	Entries       int             `json:"entries"`
 	Method        []string        `json:"method"` // a sentence each
 	Rows          any             `json:"rows"`
+	Parallel      any             `json:"parallel,omitempty"` // rows of several readers at once
 	Figures       []figure        `json:"figures"`
 
 	command string
@@ -39,6 +40,15 @@ const measuredIn = "Times are processor time of the thread that does the work, i
 type picture struct {
 	title, note string
 	groups      []chart.Group
+}
+
+// bar adds a bar to the group of that name, which is the last or a new one.
+func (p *picture) bar(group string, bar chart.Bar) {
+	if n := len(p.groups); n == 0 || p.groups[n-1].Name != group {
+		p.groups = append(p.groups, chart.Group{Name: group})
+	}
+	g := &p.groups[len(p.groups)-1]
+	g.Bars = append(g.Bars, bar)
 }
 
 func (b *bench) result(method ...string) *result {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/ringside-bpf/ringside/cmd/ringside-bench/internal/chart"
 	"github.com/ringside-bpf/ringside/cmd/ringside-bench/internal/interleave"
 	"github.com/ringside-bpf/ringside/cmd/ringside-bench/internal/stat"
 	"github.com/ringside-bpf/ringside/cmd/ringside-bench/internal/table"
@@ -26,22 +27,24 @@ const mostAdded = 5
 
 // ringRow is one contender.
 type ringRow struct {
-	Contender  string  `json:"contender"`
-	Map        string  `json:"map,omitempty"`
-	Producers  int     `json:"producers"`
-	BatchRows  int     `json:"batch_rows,omitempty"`
-	NSPerBatch float64 `json:"ns_per_batch,omitempty"`
-	NSPerRow   float64 `json:"ns_per_row"`
-	P10        float64 `json:"ns_per_row_p10"`
-	P90        float64 `json:"ns_per_row_p90"`
-	Allocs     float64 `json:"allocs_per_scan"`
-	Rounds     int     `json:"rounds"`
+	Contender        string  `json:"contender"`
+	Map              string  `json:"map,omitempty"`
+	Producers        int     `json:"producers"`
+	BatchRows        int     `json:"batch_rows,omitempty"`
+	NSPerBatch       float64 `json:"ns_per_batch,omitempty"`
+	BatchesPerSecond float64 `json:"batches_per_second,omitempty"` // of all producers
+	NSPerRow         float64 `json:"ns_per_row"`
+	P10              float64 `json:"ns_per_row_p10"`
+	P90              float64 `json:"ns_per_row_p90"`
+	Allocs           float64 `json:"allocs_per_scan"`
+	Rounds           int     `json:"rounds"`
 }
 
 func runRing(ctx context.Context, b *bench) (*result, error) {
 	r := b.result(
 		measuredIn,
 		"claim + commit: the bytes of a batch are claimed in the ring and committed, without filling them, while one consumer is attached and awake.",
+		fmt.Sprintf("Several producers: each hands on batches of %d rows as fast as it can, from a thread of its own; the time is that of all their threads, for a batch. The ring has a lock, which is held for a claim and for a commit. channel is a Go channel of descriptors of 64 bytes, cas-queue a bounded queue of them without a lock (Vyukov's), both with room for %d and a consumer that takes them out. The consumer's time is not in it. Neither keeps anything for a second reader, or reaches another process.", handedRows, handedSlots),
 		"What publishing adds: the same reader scans the same map into the ring and into private memory, interleaved; the difference is taken round by round.",
 		"The private memory is one buffer of the size of the largest frame, which stays in the processor's caches as no ring can; scan-private-ml goes through as much memory as the ring has, which tells what of the difference is memory and what is publishing.",
 	)
@@ -50,6 +53,13 @@ func runRing(ctx context.Context, b *bench) (*result, error) {
 		rows, err = b.measureClaims(ctx, 8)
 		return err
 	})
+	if err == nil {
+		err = b.part(func(b *bench) error {
+			more, err := b.contest(ctx, 8)
+			rows = append(rows, more...)
+			return err
+		})
+	}
 	for _, s := range subjects() {
 		if err != nil {
 			return nil, err
@@ -182,12 +192,20 @@ func ringTables(r *result, rows []ringRow) {
 		Columns: []table.Column{table.Text("contender"), table.Number("rows a batch"), table.Number("ns/batch"), table.Number("ns/row"), table.Number("p10"), table.Number("p90")}}
 	scans := &table.Table{Title: "A scan into private memory and into the ring",
 		Columns: []table.Column{table.Text("map"), table.Text("contender"), table.Number("ns/row"), table.Number("p10"), table.Number("p90"), table.Number("allocs/scan")}}
+	contest := &table.Table{Title: fmt.Sprintf("Handing on batches of %d rows, several producers", handedRows),
+		Columns: []table.Column{table.Number("producers"), table.Text("contender"), table.Number("CPU ns/batch"), table.Number("M batches/s")}}
+	r.chart = &picture{title: "Processor time to hand on a batch, in nanoseconds", note: "Shorter is better; each number of producers has a scale of its own."}
 	for _, row := range rows {
+		if row.BatchesPerSecond > 0 {
+			contest.Add(fmt.Sprint(row.Producers), row.Contender, table.Figure(row.NSPerBatch), table.Figure(row.BatchesPerSecond/1e6))
+			r.chart.bar(fmt.Sprintf("%d producers", row.Producers), chart.Bar{Label: row.Contender, Value: row.NSPerBatch, Text: table.Figure(row.NSPerBatch) + " ns", Ours: row.Contender == byRing})
+			continue
+		}
 		if row.Map == "" {
 			claims.Add(row.Contender, table.Count(int64(row.BatchRows)), table.Figure(row.NSPerBatch), table.Figure(row.NSPerRow), table.Figure(row.P10), table.Figure(row.P90))
 			continue
 		}
 		scans.Add(row.Map, row.Contender, table.Figure(row.NSPerRow), table.Figure(row.P10), table.Figure(row.P90), table.Figure(row.Allocs))
 	}
-	r.tables = append(r.tables, claims, scans)
+	r.tables = append(r.tables, claims, contest, scans)
 }

@@ -22,7 +22,7 @@ func tune(entries int, with func(chunk int) bare) (best int, err error) {
 		var took []float64
 		for range tries {
 			start := time.Now()
-			if _, _, err = read(); err != nil {
+			if _, err = read(); err != nil {
 				break
 			}
 			took = append(took, float64(time.Since(start)))
@@ -52,10 +52,21 @@ func copyArray(b *bench, f *filled) (bare, error) {
 	}
 	b.later(func() error { return unix.Munmap(mem) })
 	to := newPrivate(size, size).mem
-	return func() (int, time.Duration, error) {
-		if copy(to, mem[:size]) != size {
-			return 0, 0, errors.New("short copy")
+	return copying(to, mem[:size], f.entries), nil
+}
+
+// copyPrivate copies as many bytes as the map has in values, from and to private
+// memory.
+func copyPrivate(f *filled) bare {
+	size := f.entries * f.valueSize
+	return copying(newPrivate(size, size).mem, newPrivate(size, size).mem, f.entries)
+}
+
+func copying(to, from []byte, rows int) bare {
+	return func() (int, error) {
+		if copy(to, from) != len(from) {
+			return 0, errors.New("short copy")
 		}
-		return f.entries, 0, nil
-	}, nil
+		return rows, nil
+	}
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"reflect"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -40,18 +39,18 @@ func TestTunePassesOverChunksThatHoldNoBucket(t *testing.T) {
 	var tried []int
 	best, err := tune(4096, func(chunk int) bare {
 		tried = append(tried, chunk)
-		return func() (int, time.Duration, error) {
+		return func() (int, error) {
 			if chunk < 4096 {
-				return 0, 0, fmt.Errorf("a bucket: %w", unix.ENOSPC)
+				return 0, fmt.Errorf("a bucket: %w", unix.ENOSPC)
 			}
-			return 4096, 0, nil
+			return 4096, nil
 		}
 	})
 	if err != nil || best != 4096 {
 		t.Errorf("%d, %v; tried %v", best, err, tried)
 	}
 	if _, err := tune(512, func(int) bare {
-		return func() (int, time.Duration, error) { return 0, 0, unix.EPERM }
+		return func() (int, error) { return 0, unix.EPERM }
 	}); !errors.Is(err, unix.EPERM) {
 		t.Errorf("got %v", err)
 	}

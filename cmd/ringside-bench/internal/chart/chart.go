@@ -25,17 +25,20 @@ type Group struct {
 
 const (
 	width   = 760
-	labels  = 170 // room for the labels
+	margin  = 12
+	labels  = 200 // room for the labels
 	numbers = 90  // and for the figures
 	line    = 20
 	heading = 30
 	style   = `
+  .page { fill: #ffffff; }
   text { font: 13px system-ui, sans-serif; fill: #1f2328; }
   .head { font-weight: 600; }
   .note { fill: #59636e; }
   .bar { fill: #9aa4af; }
   .ours { fill: #0969da; }
   @media (prefers-color-scheme: dark) {
+    .page { fill: #0d1117; }
     text { fill: #e6edf3; }
     .note { fill: #9198a1; }
     .bar { fill: #59636e; }
@@ -49,12 +52,12 @@ const (
 func Bars(w io.Writer, title, note string, groups []Group) error {
 	var b strings.Builder
 	y := 24
-	text(&b, 0, y, "head", title)
+	text(&b, margin, y, "head", title)
 	y += line
-	text(&b, 0, y, "note", note)
+	text(&b, margin, y, "note", note)
 	for _, g := range groups {
 		y += heading
-		text(&b, 0, y, "head", g.Name)
+		text(&b, margin, y, "head", g.Name)
 		for _, bar := range g.Bars {
 			y += line
 			draw(&b, y, bar, g.longest())
@@ -63,6 +66,7 @@ func Bars(w io.Writer, title, note string, groups []Group) error {
 	_, err := fmt.Fprintf(w, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" role="img">
 <title>%s</title>
 <style>%s</style>
+<rect class="page" width="100%%" height="100%%"/>
 %s</svg>
 `, width, y+line, width, y+line, html.EscapeString(title), style, b.String())
 	return err
@@ -76,7 +80,7 @@ func draw(b *strings.Builder, y int, bar Bar, longest float64) {
 	if longest > 0 {
 		length = max(1, bar.Value/longest*(width-labels-numbers))
 	}
-	text(b, 12, y, "", bar.Label)
+	text(b, 2*margin, y, "", bar.Label)
 	fmt.Fprintf(b, `<rect class="%s" x="%d" y="%d" width="%.1f" height="%d" rx="2"/>`+"\n", class, labels, y-line+7, length, line-5)
 	text(b, labels+int(length)+8, y, "", bar.Text)
 }

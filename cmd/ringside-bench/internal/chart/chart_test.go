@@ -33,10 +33,10 @@ func TestBars(t *testing.T) {
 			rects++
 		}
 	}
-	if rects != 4 {
-		t.Errorf("%d bars, want 4", rects)
+	if rects != 4+1 {
+		t.Errorf("%d rectangles, want 4 bars and the page", rects)
 	}
-	for _, want := range []string{"prefers-color-scheme: dark", `class="ours"`, "&lt;4 B + 32 B&gt;", "1,000", `width="500.0"`, `width="50.0"`, `width="1.0"`} {
+	for _, want := range []string{"prefers-color-scheme: dark", `class="ours"`, "&lt;4 B + 32 B&gt;", "1,000", `width="470.0"`, `width="47.0"`, `width="1.0"`} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, got)
 		}

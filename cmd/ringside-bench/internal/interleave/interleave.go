@@ -27,6 +27,9 @@ type Options struct {
 	Progress func(round int)
 }
 
+// firstFactor is how much slower than others the first time may be.
+const firstFactor = 10
+
 // maxReps bounds a pass whose work takes no time at all.
 const maxReps = 1 << 20
 
@@ -59,13 +62,14 @@ func calibrate[S any](ctx context.Context, contenders []Contender[S], o Options)
 	reps := make([]int, len(contenders))
 	for i, c := range contenders {
 		reps[i] = 1
+		start := time.Now()
 		if _, err := pass(ctx, c, 1); err != nil {
 			return nil, err
 		}
-		if o.PassFor <= 0 {
-			continue
+		if time.Since(start) > firstFactor*o.PassFor {
+			continue // long enough, however much slower first times are
 		}
-		start := time.Now() // again, because first times are slower
+		start = time.Now()
 		if _, err := pass(ctx, c, 1); err != nil {
 			return nil, err
 		}
