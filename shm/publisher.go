@@ -146,13 +146,17 @@ type Totals struct {
 	Head   uint64 // bytes
 	Frames uint64
 	Rows   uint64
+	// OldestClaimNS is the age of the oldest claim that is still being filled,
+	// as seen by heartbeats, 0 if there is none: nothing that came after it is visible before it is
+	// settled. Only the publisher knows; in what a reader sees it is 0.
+	OldestClaimNS uint64
 }
 
 // Totals counts what has been published.
 func (p *Publisher) Totals() Totals {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return Totals{Head: p.head, Frames: p.seq, Rows: p.rows}
+	return Totals{Head: p.head, Frames: p.seq, Rows: p.rows, OldestClaimNS: p.watch(Monotonic())}
 }
 
 // Beat tells readers that the publisher is alive. It is to be called several
@@ -161,15 +165,21 @@ func (p *Publisher) Beat() {
 	now := Monotonic()
 	p.shared.realtime.Store(clock(unix.CLOCK_REALTIME) - now)
 	p.shared.heartbeat.Store(now)
+	p.mu.Lock()
+	p.watch(now)
+	p.mu.Unlock()
 	p.catchUp()
 }
 
 // Finish lets claims in flight come to their commit, takes no new ones, and
 // tells every reader by final that no frame will follow. When ctx ends first,
 // the frames still in flight are not published, which is all that is lost.
+// Totals then goes on to tell whether one of them is being filled: the memory
+// must not be given back before that has ended.
 func (p *Publisher) Finish(ctx context.Context, final State) error {
 	p.mu.Lock()
 	p.closing = true
+	p.wakeLocked() // those who wait for room behind a claim that hangs
 	var err error
 	for p.front != p.back && err == nil {
 		err = p.waitLocked(ctx)

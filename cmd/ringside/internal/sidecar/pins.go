@@ -152,7 +152,7 @@ func (s *Sidecar) open(r *ring, now time.Time) {
 	}
 	old, refused := r.admit(batch, now)
 	s.mu.Unlock()
-	s.supersede(old)
+	s.supersede(old, finishPatience)
 	for _, x := range batch {
 		if err := refused[x]; err != nil {
 			s.cannot(x, errors.Join(err, opened[x].Close()), now)
@@ -232,6 +232,8 @@ func belowBPFFS(pin string) string {
 // whoever asked is still looking. What a pattern brings was not asked for by
 // name and stops nobody else.
 func (s *Sidecar) startable(r *ring) error {
+	s.mu.Lock() // workers may be at it already
+	defer s.mu.Unlock()
 	for _, x := range r.sources {
 		if x.problem != nil && errors.Is(x.problem, shm.ErrTooLarge) && !config.IsPattern(x.want.Path) {
 			return fmt.Errorf("ring %q: %w", r.config.Name, x.problem)
@@ -243,6 +245,8 @@ func (s *Sidecar) startable(r *ring) error {
 // hope is an error if nothing that was asked for can ever be read as things
 // are.
 func (s *Sidecar) hope() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var all []error
 	for _, p := range s.patterns {
 		if p.problem == nil || !hopeless(p.problem) {

@@ -23,7 +23,7 @@ type source struct {
 	pin  string
 	name string
 
-	problem error // why it is not read; nil once it is
+	problem error // why it is not read, or what took its pin's place is not; nil once it is
 	retryAt time.Time
 	backoff time.Duration
 
@@ -111,14 +111,39 @@ func (s *Sidecar) job(x *source, opened *reader.Source) reader.Job {
 	}
 }
 
-// follow opens the map that took the place of another under the same pin, and
-// gives it a source number of its own. It runs on a worker, between scans.
+// follow goes over to the map that took the place of another under the same
+// pin. It runs on a worker, between scans. What did not work is tried again like
+// any source that cannot be opened, and not at every scan: to open a map costs
+// many a scan's time.
 func (s *Sidecar) follow(x *source) (*reader.Source, reader.Destination, error) {
-	opened, err := reader.Open(x.pin, x.options(s.config.Reader.MaxHold))
+	now := time.Now()
+	s.mu.Lock()
+	again, err := x.retryAt, x.problem
+	s.mu.Unlock()
+	if err != nil && now.Before(again) {
+		return nil, nil, err
+	}
+	opened, err := s.takeOver(x, now)
+	s.mu.Lock()
+	if err != nil {
+		x.fail(err, now)
+	} else {
+		x.problem, x.backoff = nil, 0
+	}
+	s.mu.Unlock()
 	if err != nil {
 		return nil, nil, err
 	}
-	now := time.Now()
+	return opened, x.dst, nil
+}
+
+// takeOver opens the map under a source's pin and gives it a source number of
+// its own.
+func (s *Sidecar) takeOver(x *source, now time.Time) (*reader.Source, error) {
+	opened, err := reader.Open(x.pin, x.options(s.config.Reader.MaxHold))
+	if err != nil {
+		return nil, err
+	}
 	s.mu.Lock()
 	before := x.info
 	x.info = opened.Info()
@@ -127,12 +152,12 @@ func (s *Sidecar) follow(x *source) (*reader.Source, reader.Destination, error) 
 		x.info = before
 	}
 	s.mu.Unlock()
-	s.supersede(old)
+	s.supersede(old, finishPatience)
 	if err != nil {
-		return nil, nil, errors.Join(err, opened.Close())
+		return nil, errors.Join(err, opened.Close())
 	}
 	s.log.about(zerolog.InfoLevel, x.name, "the map was replaced, following", func(e *zerolog.Event) {
 		e.Str("source", x.name).Str("pin", x.pin).Uint32("map_id", opened.Info().MapID).Uint32("was", before.MapID)
 	})
-	return opened, x.dst, nil
+	return opened, nil
 }
