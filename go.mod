@@ -4,7 +4,7 @@ go 1.25.0
 
 require (
 	github.com/cilium/ebpf v0.22.0
-	github.com/rs/zerolog v1.35.1
+	github.com/rs/zerolog v1.34.0
 	github.com/urfave/cli/v2 v2.27.7
 	go.yaml.in/yaml/v3 v3.0.6
 	golang.org/x/sys v0.46.0

@@ -7,6 +7,8 @@
 //	demo/      the demo's programs, their generated loaders, and the package that loads, pins and
 //	           removes them
 //	scan/      programs that read a map from within the kernel, and the package that makes them fit it
+//	latency/   times the process's own calls of bpf(2) in the kernel
+//	rawtp/     attaches programs to raw tracepoints
 //	bpftest/   support for tests that need a real kernel
 //
 // # Generated files
@@ -41,6 +43,7 @@
 //	scan/scan.c            an array 5.14 (SYSCALL programs); a per-CPU array 5.19 (bpf_loop,
 //	                       bpf_map_lookup_percpu_elem); a hash in ranges of buckets 6.17 (memory of no type,
 //	                       bpf_rdonly_cast) and kernel BTF; a hash in one go 5.14; iterators 5.8 and BTF
+//	latency/latency.c      5.10 (a test run tells the process's number), mmapable array, kernel BTF
 //
 // Loading needs CAP_BPF and CAP_PERFMON (CAP_SYS_ADMIN before 5.8). Where one program cannot be
 // loaded or its tracepoint does not exist, that part is left out with the reason and the others run.

@@ -101,10 +101,11 @@ func (e *batchEngine) ends(p *pass, n int, errno unix.Errno) bool {
 // the map and comes with rows; the transient errors may come with rows, too,
 // and are reported only without.
 func (e *batchEngine) read(buf []byte, room int, p *pass) (int, unix.Errno) {
+	p.entering()
 	start := p.clock.now()
 	n, errno := e.call.next(buf[:room*e.rows.key], buf[e.rows.valuesOffset(room):], room)
 	took := p.clock.now() - start
-	p.held(took)
+	p.called(took)
 	if errno != 0 && errno != unix.ENOENT && !transient(errno) {
 		return 0, errno // the count is what we asked for, not what we got
 	}

@@ -48,6 +48,7 @@ func (e *iterEngine) scan(ctx context.Context, dst Destination, p *pass) error {
 		if err != nil {
 			return err
 		}
+		p.entering()
 		start := p.clock.now()
 		n, err := e.iterator.Read(buf)
 		p.held(p.clock.now() - start)

@@ -60,6 +60,7 @@ func (e *bucketEngine) close() error { return e.pump.Close() }
 func (e *bucketEngine) scan(ctx context.Context, dst Destination, p *pass) error {
 	p.stats.ScratchBytes = e.pump.ScratchBytes()
 	for first, late := 0, 0; !p.ended; {
+		p.entering()
 		rows, next, run, err := e.pump.Buckets(first, e.hold)
 		p.held(int64(run.Hold))
 		if errors.Is(err, scan.ErrLate) && late+1 < maxLate {

@@ -80,6 +80,7 @@ func (e *sweepEngine) close() error { return e.pump.Close() }
 
 func (e *sweepEngine) scan(ctx context.Context, dst Destination, p *pass) error {
 	for grown := false; ; {
+		p.entering()
 		rows, run, err := e.pump.Sweep(e.hold)
 		p.stats.ScratchBytes = e.pump.ScratchBytes()
 		p.held(int64(run.Hold))

@@ -91,13 +91,14 @@ func (d *foldDestination) add(to, values []byte) {
 	for i, f := range d.sum {
 		var sum uint64
 		for cpu := range d.cpus {
-			sum += load(values[cpu*stride+f.Offset:], f)
+			sum += widen(values[cpu*stride+f.Offset:], f)
 		}
 		binary.LittleEndian.PutUint64(to[8*i:], sum)
 	}
 }
 
-func load(b []byte, f scan.Int) uint64 {
+// widen reads an integer of any size as one of 8 bytes.
+func widen(b []byte, f scan.Int) uint64 {
 	var v uint64
 	switch f.Size {
 	case 1:

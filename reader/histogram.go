@@ -55,3 +55,26 @@ func (h *histogram) quantile(q float64) time.Duration {
 	}
 	return h.max
 }
+
+// put adds n durations of bucket i, of which no more is known.
+func (h *histogram) put(i int, n uint32) {
+	if n == 0 {
+		return
+	}
+	h.counts[i] += n
+	h.total += uint64(n)
+	h.max = max(h.max, time.Duration(histUpper(i)))
+}
+
+// merge takes everything out of other.
+func (h *histogram) merge(other *histogram) {
+	if other.total == 0 {
+		return
+	}
+	for i, n := range other.counts {
+		h.counts[i] += n
+	}
+	h.total += other.total
+	h.max = max(h.max, other.max)
+	*other = histogram{}
+}

@@ -90,7 +90,7 @@ type ScanStats struct {
 	Rows, Frames int
 	Bytes        int64 // frame payload
 	Duration     time.Duration
-	HoldMax      time.Duration // longest single call into the kernel
+	HoldMax      time.Duration // longest single call into the kernel; time in which the thread did not run is taken off at new maxima
 	Discarded    int           // elements that were given to another key while they were copied
 	ScratchBytes int           // private memory the engine keeps, beside the destination's
 }

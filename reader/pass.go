@@ -20,11 +20,20 @@ type engine interface {
 // errEngine marks failures of the method, not of the map or the destination.
 var errEngine = errors.New("engine failed")
 
-// pass is the state of one scan.
+// pass is the state of one scan. It runs on one thread from begin on.
 type pass struct {
 	clock *clock
 	stats ScanStats
 	ended bool
+
+	mark    time.Duration // threadCPU before the call that held measures, or earlier
+	longest time.Duration // of all scans so far
+	calls   *histogram    // what the single calls took; nil: nobody wants to know
+}
+
+// begin makes ready for a scan. What is known of the source stays.
+func (p *pass) begin(c *clock, scan uint64) {
+	*p = pass{clock: c, stats: ScanStats{Scan: scan}, mark: threadCPU(), longest: p.longest, calls: p.calls}
 }
 
 // commit publishes n rows of a claim that was laid out for room rows.
@@ -46,5 +55,27 @@ func (p *pass) publish(dst Destination, n int, keys, values Column, length int, 
 	p.ended = last
 }
 
-// held notes one stay in the kernel.
-func (p *pass) held(ns int64) { p.stats.HoldMax = max(p.stats.HoldMax, time.Duration(ns)) }
+// entering is called before a call into the kernel whose length matters, unless
+// the scan has made none before it. Without it the call is taken to have been
+// longer than it was, if the thread lost its processor meanwhile, never shorter.
+func (p *pass) entering() { p.mark = threadCPU() }
+
+// held notes one stay in the kernel by the time that has passed. What of it the
+// thread was not running is taken off where it matters: on a new maximum.
+func (p *pass) held(ns int64) {
+	took := time.Duration(ns)
+	if took > p.longest {
+		now := threadCPU()
+		took = min(took, now-p.mark)
+		p.mark, p.longest = now, max(p.longest, took)
+	}
+	p.stats.HoldMax = max(p.stats.HoldMax, took)
+}
+
+// called is held for one of the short calls that pools are sized by.
+func (p *pass) called(ns int64) {
+	if p.calls != nil {
+		p.calls.add(time.Duration(ns))
+	}
+	p.held(ns)
+}

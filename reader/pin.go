@@ -95,7 +95,7 @@ func denied(path, at string, cause error, remedy string) *PinError {
 func explainOpen(path string, errno unix.Errno) error {
 	switch errno {
 	case unix.EACCES:
-		return denied(path, path, fmt.Errorf("%w: %w", ErrPermission, errno),
+		return denied(path, path, ErrPermission,
 			fmt.Sprintf("chmod o+r %s (or chgrp and chmod g+r)", path))
 	case unix.EPERM, unix.ENOSYS:
 		e := denied(path, path, fmt.Errorf("%w: %w: %w", ErrRefused, ErrPermission, errno), "")

@@ -11,31 +11,54 @@ import (
 	"time"
 )
 
-// defaultDuty is the share of one CPU that reading may take.
-const defaultDuty = 0.2
+const (
+	// defaultDuty is the share of one CPU that reading may take.
+	defaultDuty = 0.2
+	// leastWorkers is one for scans that take long, and one for those that must
+	// not wait for them, even on a single CPU: the kernel divides that one fairly.
+	leastWorkers = 2
+)
 
 // ErrStopped is returned for work given to a pool that was stopped.
 var ErrStopped = errors.New("the pool has stopped")
 
 // PoolOptions for [NewPool]. The zero value is good.
 type PoolOptions struct {
-	Workers int     // scans at the same time; default 2, at most GOMAXPROCS
+	Workers int     // most scans at the same time; default and limit: GOMAXPROCS, or 2 if that is more
 	Duty    float64 // share of one CPU to spend reading; default 0.2
 	Idle    bool    // start without reading, until SetActive(true)
+	CPUs    []int   // workers run on these only; default: wherever the process may
+
+	// GrowAbove and ShrinkBelow are the latencies that the number of workers
+	// follows: scans that begin late because no worker is free, and single calls
+	// that stay long in the kernel. Default 500 and 200 us.
+	GrowAbove, ShrinkBelow time.Duration
+	// KernelTiming measures single calls by the kernel's clock and not by ours.
+	// It slows down every system call of the machine. Where it cannot be had,
+	// PoolStats says why.
+	KernelTiming bool
 }
 
-// Pool scans sources at their own cadence with a fixed number of workers. One
-// scan per source runs at a time; the source that is most overdue goes first.
-// When all cadences together would cost more than the duty, every interval is
-// stretched by the same factor.
+// Pool scans sources at their own cadence. One scan per source runs at a time;
+// of those that are due, the one whose next is due first goes first. When all
+// cadences together would cost more than the duty, it is shared out evenly: who
+// asks for less than a share keeps the cadence, and what is left over is shared
+// by the others, whose intervals are stretched. So a huge map that is wanted
+// often is read as often as that goes, and costs no small one its cadence.
+//
+// The number of workers follows measured latency: two more, at most every 10 s,
+// when work waits although there is duty left; one less, at most every 30 s,
+// when one has nothing to do. A scan that takes so long that others would be
+// late leaves a worker to them.
 //
 // All methods may be called from any goroutine, except from within a job's own
 // callbacks.
 type Pool struct {
-	workers int
 	duty    float64
+	cpus    []int
+	cpuTime func() time.Duration // of the calling thread
 
-	queue    chan *Task    // due tasks, taken by whichever worker is free
+	queue    chan *Task    // due tasks, taken by whichever worker is free; nil sends one home
 	wake     chan struct{} // something changed: look at the tasks again
 	stopping chan struct{}
 	stopped  sync.WaitGroup
@@ -48,50 +71,75 @@ type Pool struct {
 	tasks   []*Task
 	active  bool
 	closed  bool
+	share   float64 // of one CPU, that one source may take
 	stretch float64
 	busy    time.Duration
+	alive   int // workers that were started and not sent home
+	running int // of them, with a task in hand
+	size    sizing
+	gauge   gauge
+	roaming error // why workers do not stay on the CPUs they should
 }
 
 // PoolStats is the pool as a whole.
 type PoolStats struct {
-	Workers int
-	Active  bool
-	Duty    float64       // allowed share of one CPU
-	Demand  float64       // share that the wished-for intervals would take
-	Stretch float64       // factor on all intervals, at least 1
-	Busy    time.Duration // time spent in scans so far
+	Workers    int // now, within the two that follow
+	WorkersMin int
+	WorkersMax int
+	Change     Change // the last of their number
+	Running    int    // scans at this moment
+	Active     bool
+	Duty       float64       // allowed share of one CPU
+	Demand     float64       // share that the wished-for intervals would take
+	Stretch    float64       // factor on the interval that is stretched most, at least 1
+	Busy       time.Duration // CPU time of scans so far
+	Latency    PoolLatency
+	CPUs       []int // workers stay on; empty: any
+	Roaming    error // why they do not
 }
 
 // NewPool starts the workers.
-func NewPool(o PoolOptions) *Pool {
-	if o.Workers <= 0 {
-		o.Workers = 2
-	}
+func NewPool(o PoolOptions) *Pool { return newPool(o, threadCPU) }
+
+func newPool(o PoolOptions, cpuTime func() time.Duration) *Pool {
 	if o.Duty <= 0 {
 		o.Duty = defaultDuty
 	}
 	p := &Pool{
-		workers: min(o.Workers, runtime.GOMAXPROCS(0)), duty: o.Duty, active: !o.Idle, stretch: 1,
+		duty: o.Duty, active: !o.Idle, stretch: 1, share: o.Duty, cpus: slices.Clone(o.CPUs), cpuTime: cpuTime,
 		queue: make(chan *Task), wake: make(chan struct{}, 1), stopping: make(chan struct{}),
+		size: newSizing(o), gauge: newGauge(o.KernelTiming),
 	}
 	p.scanning, p.abandon = context.WithCancel(context.Background())
+	p.gauge.reset(time.Now(), p.size.now)
 	p.stopped.Go(p.dispatch)
-	for range p.workers {
-		p.stopped.Go(func() {
-			for t := range p.queue {
-				p.run(t)
-			}
-		})
-	}
 	return p
 }
 
-// Add begins to scan a source. The first scan is due at once.
+func newSizing(o PoolOptions) sizing {
+	most := max(leastWorkers, runtime.GOMAXPROCS(0))
+	if o.Workers > 0 {
+		most = min(o.Workers, most)
+	}
+	s := sizing{least: min(leastWorkers, most), most: most, growAbove: o.GrowAbove, shrinkBelow: o.ShrinkBelow}
+	if s.growAbove <= 0 {
+		s.growAbove = defaultGrowAbove
+	}
+	if s.shrinkBelow <= 0 {
+		s.shrinkBelow = min(defaultShrinkBelow, s.growAbove)
+	}
+	s.now = s.least
+	return s
+}
+
+// Add begins to scan a source. The first scan is due at once, unless the job is
+// to rest until it is wanted.
 func (p *Pool) Add(j Job) (*Task, error) {
 	if j.Source == nil || j.Destination == nil || j.Every <= 0 {
 		return nil, errors.New("a job needs a source, a destination and an interval")
 	}
-	t := &Task{pool: p, job: j, due: time.Now(), gone: make(chan struct{})}
+	t := &Task{pool: p, job: j, due: time.Now(), idle: j.Idle, gone: make(chan struct{})}
+	t.took = time.Duration(j.Source.Info().MaxEntries) * startNSPerRow
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -103,7 +151,8 @@ func (p *Pool) Add(j Job) (*Task, error) {
 }
 
 // SetActive switches between reading and idling. A scan that runs is finished;
-// on becoming active every source is due at once.
+// on becoming active every source is due at once that does not rest by itself
+// (see Task.SetActive).
 func (p *Pool) SetActive(active bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -113,6 +162,7 @@ func (p *Pool) SetActive(active bool) {
 			t.force(now)
 			t.due = now // what was due while idle is not overdue
 		}
+		p.gauge.reset(now, p.size.now-p.running)
 	}
 	p.active = active
 	p.rouse()
@@ -133,7 +183,11 @@ func (p *Pool) Force() {
 func (p *Pool) Stats() PoolStats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return PoolStats{p.workers, p.active, p.duty, p.demand(), p.stretch, p.busy}
+	return PoolStats{
+		Workers: p.size.now, WorkersMin: p.size.least, WorkersMax: p.size.most, Change: p.size.last,
+		Running: p.running, Active: p.active, Duty: p.duty, Demand: p.demand(), Stretch: p.stretch, Busy: p.busy,
+		Latency: p.gauge.seen, CPUs: p.cpus, Roaming: p.roaming,
+	}
 }
 
 // Stop lets running scans finish, interrupts them when ctx ends, and closes all
@@ -165,7 +219,7 @@ func (p *Pool) Stop(ctx context.Context) error {
 		err = errors.Join(err, t.end())
 	}
 	p.tasks = nil
-	return err
+	return errors.Join(err, p.gauge.close())
 }
 
 // rouse makes dispatch look again. The caller holds mu.
@@ -176,63 +230,45 @@ func (p *Pool) rouse() {
 	}
 }
 
-// dispatch hands due tasks to the workers. With all of them busy it waits with
-// the most overdue one in hand, so lateness shows how many workers are missing.
-func (p *Pool) dispatch() {
-	defer close(p.queue)
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	for {
-		t, wait := p.next(time.Now())
-		if t != nil {
-			select {
-			case p.queue <- t:
-			case <-p.stopping:
-				return
-			}
-			continue
-		}
-		timer.Reset(wait)
-		select {
-		case <-timer.C:
-		case <-p.wake:
-		case <-p.stopping:
-			return
-		}
-	}
-}
-
-// next takes the most overdue task, or says how long there is none.
-func (p *Pool) next(now time.Time) (*Task, time.Duration) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var first *Task
-	for _, t := range p.tasks {
-		if !t.running && (first == nil || t.due.Before(first.due)) {
-			first = t
-		}
-	}
-	if first == nil || !p.active {
-		return nil, time.Hour // until roused
-	}
-	if wait := first.due.Sub(now); wait > 0 {
-		return nil, wait
-	}
-	first.running, first.forced = true, false
-	return first, 0
-}
-
 // demand is the share of one CPU that the wished-for intervals cost. The caller
 // holds mu.
 func (p *Pool) demand() float64 {
 	var sum float64
 	for _, t := range p.tasks {
-		sum += float64(t.cost) / float64(t.job.Every)
+		sum += t.demand()
 	}
 	return sum
 }
 
-// forget takes a task off the list. The caller holds mu.
+// ration finds the largest share that everyone may take without all of them
+// taking more than the duty. The caller holds mu.
+func (p *Pool) ration() {
+	most := 0.0
+	for level := p.duty / float64(max(len(p.tasks), 1)); ; {
+		left, hungry := p.duty, 0
+		for _, t := range p.tasks {
+			d := t.demand()
+			most = max(most, d)
+			if d > level {
+				hungry++
+			} else {
+				left -= d
+			}
+		}
+		p.share = level
+		// Each round satisfies one more source, or is the last.
+		next := left / float64(max(hungry, 1))
+		if hungry == 0 || next <= level*(1+1e-6) {
+			break
+		}
+		level = next
+	}
+	p.stretch = max(1, most/p.share)
+}
+
+// forget takes a task off the list, and leaves its share to the others. The
+// caller holds mu.
 func (p *Pool) forget(t *Task) {
 	p.tasks = slices.DeleteFunc(p.tasks, func(other *Task) bool { return other == t })
+	p.ration()
 }

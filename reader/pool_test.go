@@ -28,6 +28,7 @@ type slow struct {
 	takes   time.Duration
 	running atomic.Int32
 	scans   atomic.Int32
+	starts  gaps
 }
 
 func (d *slow) Commit(f reader.Frame) {
@@ -44,7 +45,7 @@ func (d *slow) Commit(f reader.Frame) {
 func inPool(t *testing.T, o reader.PoolOptions, f func(t *testing.T, p *reader.Pool)) {
 	bpftest.RequireRoot(t)
 	synctest.Test(t, func(t *testing.T) {
-		p := reader.NewPool(o)
+		p := reader.NewPoolOnWallTime(o)
 		defer p.Stop(context.Background()) // also when f gives up
 		f(t, p)
 		if err := p.Stop(context.Background()); err != nil {
@@ -65,6 +66,7 @@ func add(t *testing.T, p *reader.Pool, every, takes time.Duration) (*reader.Task
 		t.Fatal(err)
 	}
 	d := &slow{Memory: readertest.New(t, 4096), takes: takes}
+	d.OnClaim = d.starts.note
 	task, err := p.Add(reader.Job{Source: s, Destination: d, Every: every})
 	if err != nil {
 		t.Fatal(err)

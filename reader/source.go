@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -48,6 +49,8 @@ func (s *Source) Info() Info {
 // away under a walk (try again later), ctx's error, or dst's. It allocates
 // nothing as long as nothing goes wrong.
 func (s *Source) Scan(ctx context.Context, dst Destination) (ScanStats, error) {
+	runtime.LockOSThread() // the thread's own clock is read: see pass.held
+	defer runtime.UnlockOSThread()
 	if s.engine == nil {
 		return ScanStats{}, fmt.Errorf("%s: %w", s.info.Pin, ErrClosed)
 	}
@@ -57,7 +60,7 @@ func (s *Source) Scan(ctx context.Context, dst Destination) (ScanStats, error) {
 	s.tryBetter()
 	for {
 		s.scans++
-		s.pass = pass{clock: &s.clock, stats: ScanStats{Scan: s.scans}}
+		s.pass.begin(&s.clock, s.scans)
 		start := s.clock.now()
 		err := s.engine.scan(ctx, dst, &s.pass)
 		s.pass.stats.Duration = time.Duration(s.clock.now() - start)

@@ -5,6 +5,7 @@ package reader
 import (
 	"context"
 	"errors"
+	"runtime"
 	"time"
 )
 
@@ -14,6 +15,7 @@ type Job struct {
 	Source      *Source
 	Destination Destination
 	Every       time.Duration
+	Idle        bool // do not read it before Task.SetActive(true)
 
 	// OnReplaced is called when another map is found under the source's pin,
 	// with the source that is now outdated. It opens the new map and says where
@@ -37,7 +39,9 @@ type Task struct {
 	running   bool
 	forced    bool // due again as soon as the running scan ends
 	removed   bool
-	cost      time.Duration // smoothed time of one scan
+	idle      bool          // not wanted for now
+	cost      time.Duration // smoothed CPU time of one scan
+	took      time.Duration // smoothed time of one scan
 	effective time.Duration
 
 	scans, errors, replaced uint64
@@ -45,7 +49,9 @@ type Task struct {
 	lastErr                 error
 	failing                 bool
 	hold                    time.Duration
+	discarded               uint64
 	read, late              histogram
+	calls                   histogram // of one scan
 }
 
 // TaskStats is what a task has done since it was added.
@@ -54,14 +60,17 @@ type TaskStats struct {
 	Scans, Errors uint64
 	Replaced      uint64        // maps that took the pin's place
 	Last          ScanStats     // the last completed scan
+	Discarded     uint64        // elements that moved on while they were copied, in all scans
 	LastError     error         // of a scan, or of looking at the pin; kept after recovery
 	Failing       bool          // the last attempt failed
+	Active        bool          // wanted; it is read if the pool is active, too
 	Every         time.Duration // as asked for
 	Effective     time.Duration // as stretched to stay within the duty
 	ReadP50       time.Duration // duration of whole scans
 	ReadP99       time.Duration
 	ReadMax       time.Duration
-	HoldMax       time.Duration // longest single call into the kernel
+	HoldMax       time.Duration // longest single call into the kernel; see ScanStats
+	CPU           time.Duration // of one scan, smoothed
 	LateP99       time.Duration // from due to started
 }
 
@@ -80,6 +89,26 @@ func (t *Task) force(now time.Time) {
 	} else if t.due.After(now) {
 		t.due = now
 	}
+}
+
+// SetActive switches between reading the source and letting it rest, while the
+// pool's other sources go on. A scan that runs is finished; on becoming active
+// the source is due at once. What rests takes no part of the duty.
+func (t *Task) SetActive(active bool) {
+	p := t.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if active == !t.idle {
+		return
+	}
+	t.idle = !active
+	if active {
+		now := time.Now()
+		t.force(now)
+		t.due = now // what was due while it rested is not overdue
+	}
+	p.ration()
+	p.rouse()
 }
 
 // Remove stops scanning the source and closes it. It waits for a scan that is
@@ -113,42 +142,60 @@ func (t *Task) Stats() TaskStats {
 	defer t.pool.mu.Unlock()
 	return TaskStats{
 		Info: t.job.Source.Info(), Scans: t.scans, Errors: t.errors, Replaced: t.replaced,
-		Last: t.last, LastError: t.lastErr, Failing: t.failing,
+		Last: t.last, LastError: t.lastErr, Failing: t.failing, Active: !t.idle,
 		Every: t.job.Every, Effective: max(t.effective, t.job.Every),
 		ReadP50: t.read.quantile(0.5), ReadP99: t.read.quantile(0.99), ReadMax: t.read.max,
-		HoldMax: t.hold, LateP99: t.late.quantile(0.99),
+		Discarded: t.discarded, HoldMax: t.hold, CPU: t.cost, LateP99: t.late.quantile(0.99),
 	}
 }
 
+// demand is the share of one CPU that the interval asked for would take.
+func (t *Task) demand() float64 {
+	if t.idle {
+		return 0
+	}
+	return float64(t.cost) / float64(t.job.Every)
+}
+
+// interval is what lies between two scans.
+func (t *Task) interval() time.Duration { return max(t.effective, t.job.Every) }
+
+// deadline is when the scan after the one that is due is due.
+func (t *Task) deadline() time.Time { return t.due.Add(t.interval()) }
+
 // run scans one task on a worker.
 func (p *Pool) run(t *Task) {
-	began := time.Now()
+	runtime.LockOSThread() // whose clock is read
+	defer runtime.UnlockOSThread()
 	p.mu.Lock()
-	wanted := p.active && !t.removed
+	wanted := p.active && !t.idle && !t.removed
 	if wanted {
-		t.late.add(began.Sub(t.due))
+		late := time.Since(t.due)
+		t.late.add(late)
+		p.gauge.late.add(late)
+	} else {
+		p.release(t)
 	}
 	p.mu.Unlock()
 	if !wanted {
-		p.release(t)
 		return
 	}
 	pinErr := p.follow(t)
 	// Opening a map that took the place of another is no part of reading it:
 	// loading a program takes longer than many a scan.
-	began = time.Now()
+	began, cpu := time.Now(), p.cpuTime()
+	t.job.Source.pass.calls = &t.calls // nobody but this worker uses either now
 	stats, err := t.job.Source.Scan(p.scanning, t.job.Destination)
 	if t.job.OnScan != nil {
 		t.job.OnScan(stats, errors.Join(err, pinErr))
 	}
-	p.finish(t, began, stats, err, pinErr)
+	p.finish(t, turn{time.Since(began), p.cpuTime() - cpu, stats, err, pinErr})
 }
 
-// release gives a task back that was handed out and then not wanted any more.
+// release gives a task back that was handed out. The caller holds mu.
 func (p *Pool) release(t *Task) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	t.running = false
+	p.running--
 	p.rouse()
 	if t.removed {
 		p.forget(t)
@@ -174,33 +221,43 @@ func (p *Pool) follow(t *Task) error {
 	return old.Close()
 }
 
+// turn is one scan as its worker saw it.
+type turn struct {
+	took, cpu   time.Duration
+	stats       ScanStats
+	err, pinErr error
+}
+
 // finish files a scan and decides when the next is due.
-func (p *Pool) finish(t *Task, began time.Time, stats ScanStats, err, pinErr error) {
+func (p *Pool) finish(t *Task, r turn) {
 	p.mu.Lock()
-	now := time.Now()
-	t.file(stats, err, pinErr)
-	spent := now.Sub(began)
-	p.busy += spent
-	if t.cost == 0 {
-		t.cost = spent
+	defer p.mu.Unlock()
+	if t.scans+t.errors == 0 {
+		t.cost, t.took = r.cpu, r.took
 	}
-	t.cost += (spent - t.cost) / 4
-	p.stretch = max(1, p.demand()/p.duty)
-	t.effective = time.Duration(float64(t.job.Every) * p.stretch)
+	t.file(&r)
+	now := time.Now()
+	p.busy += r.cpu
+	p.gauge.calls.merge(&t.calls)
+	t.cost += (r.cpu - t.cost) / 4
+	t.took += (r.took - t.took) / 4
+	p.ration()
+	t.effective = max(t.job.Every, time.Duration(float64(t.cost)/p.share))
 	// Scans whose time has passed are left out, the rhythm is kept.
 	missed := max(0, now.Sub(t.due)-1) / t.effective
 	t.due = t.due.Add((missed + 1) * t.effective)
 	if t.forced {
 		t.due = now
 	}
-	p.mu.Unlock()
-	p.release(t)
+	p.release(t) // in one go: a Force in between would get lost
 }
 
 // file counts a scan. A pin that cannot be looked at is an error, too, though
 // the map behind it was read.
-func (t *Task) file(stats ScanStats, err, pinErr error) {
+func (t *Task) file(r *turn) {
+	stats, err := r.stats, r.err
 	t.hold = max(t.hold, stats.HoldMax)
+	t.discarded += uint64(stats.Discarded)
 	switch {
 	case err == nil:
 		t.scans++
@@ -209,7 +266,7 @@ func (t *Task) file(stats ScanStats, err, pinErr error) {
 	case errors.Is(err, context.Canceled):
 		return // the pool is stopping; nothing is wrong with the source
 	}
-	if err = errors.Join(err, pinErr); err != nil {
+	if err = errors.Join(err, r.pinErr); err != nil {
 		t.errors++
 		t.lastErr = err
 	}

@@ -79,7 +79,12 @@ func (p *Publisher) ringSleepers() {
 
 func (p *Publisher) runNotifier() {
 	defer close(p.stopped)
-	for range p.notify {
+	for {
+		select {
+		case <-p.notify:
+		case <-p.quit:
+			return
+		}
 		for _, c := range *p.consumers.Load() {
 			c.ring(false)
 		}

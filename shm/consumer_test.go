@@ -239,3 +239,24 @@ func TestDetachWhileRinging(t *testing.T) {
 		t.Errorf("attach to an ended ring: %v", err)
 	}
 }
+
+// A producer that was held up behind its last commit rings when the ring is
+// closed already.
+func TestRingThatComesAfterTheEndIsNone(t *testing.T) {
+	p, err := Create(Config{Name: "late", DataBytes: 16 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range directRings + 1 { // enough for the notifier
+		if _, _, err := p.Attach(StartHead, AnySource, noBell); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.Finish(t.Context(), StateSuperseded); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	p.ringSleepers()
+}

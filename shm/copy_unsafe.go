@@ -4,20 +4,29 @@
 
 package shm
 
-import "unsafe"
+import (
+	"sync/atomic"
+	"unsafe"
+)
 
 // load copies a frame header that may be overwritten while it is read. The
 // caller decides afterwards, by hw, whether the copy is worth anything.
 //
+// Every word is loaded once and whole, so that what is checked is what is used:
+// no compiler may load an atomic again. On amd64 these are plain moves.
+//
 // Unsafe: the slice expression bounds the access; frames are 64-byte aligned.
-// The assignment reads memory once into private words, which are all that is
-// interpreted from here on.
 func (m memory) load(off uint64, w *words) {
 	b := m[off : off+HeaderBytes : off+HeaderBytes]
-	*w = *(*words)(unsafe.Pointer(unsafe.SliceData(b)))
+	src := (*[8]atomic.Uint64)(unsafe.Pointer(unsafe.SliceData(b)))
+	for i := range w {
+		w[i] = src[i].Load()
+	}
 }
 
-// copyOut copies a payload that may be overwritten meanwhile.
+// copyOut copies a payload that may be overwritten meanwhile. A plain copy will
+// do: it is a call that reads the ring once, its result is looked at only after
+// hw said that nobody wrote meanwhile, and then there is nothing it can have torn.
 func copyOut(dst, src []byte) { copy(dst, src) }
 
 // wipe zeroes bytes that an overtaken reader may still be copying.

@@ -52,7 +52,8 @@ type Cursor struct {
 }
 
 // NewCursor starts reading at pos, which came from the sidecar. start and source
-// say where to resume after a lap, as they did for Attach.
+// say where to resume after a lap, as they did for Attach. A source that another
+// map has superseded by then stands for its successor.
 func NewCursor(r *Ring, pos Position, start Start, source uint16) *Cursor {
 	pos.Offset &^= frameAlign - 1
 	return &Cursor{ring: r, pos: pos, start: start, source: source}
@@ -180,6 +181,7 @@ func (c *Cursor) resume() {
 	case c.start == StartHead:
 		to = c.ring.shared.last.Load()
 	case c.start == StartKeyframe && c.source != AnySource:
+		c.source = c.ring.successor(c.source)
 		to = c.ring.keyframe(int(c.source))
 	default:
 		to = c.ring.shared.tail.Load()
@@ -189,6 +191,20 @@ func (c *Cursor) resume() {
 		to = c.ring.shared.last.Load()
 	}
 	c.pos.Offset = to &^ (frameAlign - 1) // what a hostile image says stays in bounds, too
+}
+
+// successor is the source that has source's name now: itself, unless another map
+// took its place. A record names a later one or lies, so that following ends.
+func (r *Ring) successor(source uint16) uint16 {
+	n := int(source)
+	for n < r.Sources() {
+		state, by := r.SourceState(n)
+		if state != SourceSuperseded || by <= n || by >= r.Sources() {
+			break
+		}
+		n = by
+	}
+	return uint16(n)
 }
 
 // check holds a header against the ring. A header that passed the hw check is

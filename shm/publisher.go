@@ -64,7 +64,8 @@ type Publisher struct {
 	schemas  map[string]uint64 // schema text to its place in the heap
 
 	consumers atomic.Pointer[[]*Consumer] // replaced under mu, read without
-	notify    chan struct{}               // to the notifier: many sleepers to ring
+	notify    chan struct{}               // to the notifier: many sleepers to ring; never closed, a late ring may come
+	quit      chan struct{}               // closed to end the notifier
 	stopped   chan struct{}               // closed when the notifier is gone
 }
 
@@ -124,7 +125,7 @@ func newPublisher(mem memory, g Geometry) *Publisher {
 	p := &Publisher{
 		geometry: g, mem: mem, data: mem[g.DataOffset:], mask: g.DataBytes - 1,
 		shared: controlOf(mem), changed: make(chan struct{}), schemas: map[string]uint64{},
-		notify: make(chan struct{}, 1), stopped: make(chan struct{}),
+		notify: make(chan struct{}, 1), quit: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	p.consumers.Store(new([]*Consumer))
 	g.encode(mem[:headerSize])
@@ -145,13 +146,17 @@ type Totals struct {
 	Head   uint64 // bytes
 	Frames uint64
 	Rows   uint64
+	// OldestClaimNS is the age of the oldest claim that is still being filled,
+	// as seen by heartbeats, 0 if there is none: nothing that came after it is visible before it is
+	// settled. Only the publisher knows; in what a reader sees it is 0.
+	OldestClaimNS uint64
 }
 
 // Totals counts what has been published.
 func (p *Publisher) Totals() Totals {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return Totals{Head: p.head, Frames: p.seq, Rows: p.rows}
+	return Totals{Head: p.head, Frames: p.seq, Rows: p.rows, OldestClaimNS: p.watch(Monotonic())}
 }
 
 // Beat tells readers that the publisher is alive. It is to be called several
@@ -160,15 +165,21 @@ func (p *Publisher) Beat() {
 	now := Monotonic()
 	p.shared.realtime.Store(clock(unix.CLOCK_REALTIME) - now)
 	p.shared.heartbeat.Store(now)
+	p.mu.Lock()
+	p.watch(now)
+	p.mu.Unlock()
 	p.catchUp()
 }
 
 // Finish lets claims in flight come to their commit, takes no new ones, and
 // tells every reader by final that no frame will follow. When ctx ends first,
 // the frames still in flight are not published, which is all that is lost.
+// Totals then goes on to tell whether one of them is being filled: the memory
+// must not be given back before that has ended.
 func (p *Publisher) Finish(ctx context.Context, final State) error {
 	p.mu.Lock()
 	p.closing = true
+	p.wakeLocked() // those who wait for room behind a claim that hangs
 	var err error
 	for p.front != p.back && err == nil {
 		err = p.waitLocked(ctx)
@@ -185,7 +196,7 @@ func (p *Publisher) Finish(ctx context.Context, final State) error {
 // Close gives the memory back. Consumers keep theirs: the ring lives until the
 // last of them lets go. No other method may be running or be called later.
 func (p *Publisher) Close() error {
-	close(p.notify)
+	close(p.quit)
 	<-p.stopped
 	for _, c := range *p.consumers.Load() {
 		c.release()

@@ -10,6 +10,8 @@ import (
 	"slices"
 
 	"github.com/cilium/ebpf"
+
+	"github.com/ringside-bpf/ringside/bpf/rawtp"
 )
 
 // source is one part before it is loaded. Parts do not share an object, so that a kernel that refuses
@@ -70,7 +72,7 @@ func (s source) load(ns pidNamespace) (*loaded, error) {
 func (l *loaded) attach(spec *ebpf.CollectionSpec) error {
 	for _, name := range slices.Sorted(maps.Keys(spec.Programs)) {
 		tracepoint := spec.Programs[name].AttachTo
-		lnk, err := attachRawTracepoint(tracepoint, l.coll.Programs[name])
+		lnk, err := rawtp.Attach(tracepoint, l.coll.Programs[name])
 		if err != nil {
 			return err
 		}

@@ -32,6 +32,7 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_LRU_HASH = 9,
 };
 
+#define BPF_ANY 0
 #define BPF_NOEXIST 1
 #define BPF_F_MMAPABLE (1U << 10)
 

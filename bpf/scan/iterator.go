@@ -7,7 +7,6 @@ import (
 	"fmt"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 )
 
@@ -20,7 +19,7 @@ var ErrRowTooLarge = fmt.Errorf("a row is larger than the %d bytes that one read
 // Iterator is a program that the kernel calls for each element.
 type Iterator struct {
 	coll    *ebpf.Collection
-	link    *link.Iter
+	link    int // that the program is attached by, or -1
 	control *scanControl
 	mem     []byte
 	create  createCall
@@ -48,28 +47,17 @@ func OpenIterator(t Target) (*Iterator, error) {
 	if err != nil {
 		return nil, err
 	}
-	it := &Iterator{coll: coll, stride: stride, fd: -1}
+	it := &Iterator{coll: coll, stride: stride, link: -1, fd: -1}
 	if it.mem, err = mapMemory(coll.Maps[mapControl]); err != nil {
 		return nil, errors.Join(fmt.Errorf("map the control words: %w", err), it.Close())
 	}
 	it.control = controlIn(it.mem)
-	if err := it.attach(&t, coll.Programs[program]); err != nil {
-		return nil, errors.Join(err, it.Close())
+	var errno unix.Errno
+	if it.link, errno = attachIterator(coll.Programs[program].FD(), t.FD); errno != 0 {
+		return nil, errors.Join(fmt.Errorf("attach the iterator: %w", errno), it.Close())
 	}
+	it.create = newCreateCall(it.link)
 	return it, nil
-}
-
-func (it *Iterator) attach(t *Target, p *ebpf.Program) error {
-	target, err := t.open()
-	if err != nil {
-		return err
-	}
-	defer target.Close() // the link holds the map
-	if it.link, err = link.AttachIter(link.IterOptions{Program: p, Map: target}); err != nil {
-		return fmt.Errorf("attach the iterator: %w", err)
-	}
-	it.create = newCreateCall(it.link.FD())
-	return nil
 }
 
 // Stride is the distance of one row to the next.
@@ -129,13 +117,13 @@ func (it *Iterator) End() {
 func (it *Iterator) Close() error {
 	it.End()
 	var errs []error
-	if it.link != nil {
-		errs = append(errs, it.link.Close())
+	if it.link >= 0 {
+		errs = append(errs, unix.Close(it.link))
 	}
 	if it.mem != nil {
 		errs = append(errs, unix.Munmap(it.mem))
 	}
-	it.mem, it.control, it.link = nil, nil, nil
+	it.mem, it.control, it.link = nil, nil, -1
 	it.coll.Close()
 	return errors.Join(errs...)
 }

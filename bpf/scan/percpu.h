@@ -67,7 +67,7 @@ static __always_inline struct here *measure(void)
 }
 
 /* Adds the fields of one CPU's value to a row's. */
-static __always_inline void add_fields(__u64 *sum, const void *value)
+QUIET void add_fields(__u64 *sum, const void *value)
 {
 	__u32 n = sums;
 
@@ -91,7 +91,7 @@ static __always_inline void add_fields(__u64 *sum, const void *value)
 }
 
 /* The same for values that are nothing but words: a straight line. */
-static __always_inline void add_words(void *sum, const void *value)
+QUIET void add_words(void *sum, const void *value)
 {
 	__u32 words = value_size / 8;
 
@@ -102,7 +102,7 @@ static __always_inline void add_words(void *sum, const void *value)
 	EIGHT(ADD, 24)
 }
 
-static __always_inline void clear_fields(__u64 *sum)
+QUIET void clear_fields(__u64 *sum)
 {
 	__u32 n = sums;
 
@@ -111,8 +111,8 @@ static __always_inline void clear_fields(__u64 *sum)
 		WORD(sum, i) = 0;
 }
 
-/* Takes all CPUs' values, or their sums, given the address of this CPU's. */
-static __always_inline int take_cpus(void *dst, __u64 address, struct here *h)
+/* Takes all CPUs' values, or their sums, given the address of this CPU's. One copy of it for all. */
+static __attribute__((noinline)) int take_cpus(void *dst, __u64 address, struct here *h)
 {
 	__u32 size = value_size, stride = round_up8(size), n = cpus;
 

@@ -75,10 +75,16 @@ __u8 rows[8] SEC(".data.rows") = {};
 #define EIGHT(f, i) f((i)) f((i) + 1) f((i) + 2) f((i) + 3) f((i) + 4) f((i) + 5) f((i) + 6) f((i) + 7)
 
 /*
+ * What is inlined many times over carries no line numbers: they would be most of the object, and the
+ * privileged binary contains it.
+ */
+#define QUIET static __always_inline __attribute__((nodebug))
+
+/*
  * Loads around it stay in order, on every machine. Exchanging a word is the only full barrier that the
  * instruction set we compile for has; where loads stay in order anyway, none is needed.
  */
-static __always_inline void fence(void)
+QUIET void fence(void)
 {
 	asm volatile("" ::: "memory");
 	if (weak_order)
@@ -86,7 +92,7 @@ static __always_inline void fence(void)
 }
 
 /* The bytes behind the last whole word, in the low end of a word. */
-static __always_inline __u64 tail(const void *src, __u32 size)
+QUIET __u64 tail(const void *src, __u32 size)
 {
 	const __u8 *at = src + (size & ~7U);
 	__u64 word = 0;
@@ -107,7 +113,7 @@ static __always_inline __u64 tail(const void *src, __u32 size)
 	return word;
 }
 
-static __always_inline void copy_key(void *dst, const void *key)
+QUIET void copy_key(void *dst, const void *key)
 {
 	__u32 size = key_size, words = size / 8;
 
@@ -121,7 +127,7 @@ static __always_inline void copy_key(void *dst, const void *key)
 }
 
 /* Whether the element has been given to another key since its key was copied. */
-static __always_inline int key_changed(const void *row, const void *key)
+QUIET int key_changed(const void *row, const void *key)
 {
 	__u32 size = key_size, words = size / 8;
 	__u64 differ = 0;
@@ -137,7 +143,7 @@ static __always_inline int key_changed(const void *row, const void *key)
 }
 
 /* The kernel's copy moves aligned words whole, too. */
-static __always_inline void copy_value(void *dst, const void *value)
+QUIET void copy_value(void *dst, const void *value)
 {
 	__u32 size = value_size, words = size / 8;
 
@@ -154,7 +160,7 @@ static __always_inline void copy_value(void *dst, const void *value)
 		WORD(dst, words) = tail(value, size);
 }
 
-static __always_inline __u32 round_up8(__u32 n)
+QUIET __u32 round_up8(__u32 n)
 {
 	return (n + 7) & ~7U;
 }

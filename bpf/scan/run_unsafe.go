@@ -61,3 +61,34 @@ func (c createCall) create() (int, unix.Errno) {
 	runtime.KeepAlive(c.attr)
 	return int(fd), errno
 }
+
+// linkAttr is the BPF_LINK_CREATE part of union bpf_attr for iterators.
+type linkAttr struct {
+	progFD, targetFD  uint32
+	attachType, flags uint32
+	info              unsafe.Pointer
+	infoLen, _        uint32
+}
+
+const _ = -uint(unsafe.Sizeof(linkAttr{}) ^ 32)
+
+// attachIterator links a program to a map and returns the link's descriptor. It
+// is called directly because package link of cilium/ebpf, with all it can attach,
+// is a fortieth of what the privileged binary may weigh.
+func attachIterator(program, target int) (int, unix.Errno) {
+	const traceIter = 28 // BPF_TRACE_ITER
+	// union bpf_iter_link_info: the map's descriptor comes first.
+	info := &struct {
+		mapFD uint32
+		_     [12]byte
+	}{mapFD: uint32(target)}
+	attr := &linkAttr{progFD: uint32(program), attachType: traceIter, info: unsafe.Pointer(info), infoLen: uint32(unsafe.Sizeof(*info))}
+	// SAFETY: both are on the heap, as large as is said, and kept by attr's
+	// pointer and the KeepAlive.
+	fd, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_LINK_CREATE, uintptr(unsafe.Pointer(attr)), unsafe.Sizeof(*attr))
+	runtime.KeepAlive(attr)
+	if errno != 0 {
+		return -1, errno
+	}
+	return int(fd), 0
+}

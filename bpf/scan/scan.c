@@ -24,7 +24,7 @@ struct {
 /* A look at the clock costs as much as a row. */
 #define ROWS_A_LOOK 64
 
-static __always_inline void begin(void)
+QUIET void begin(void)
 {
 	control.position = 0;
 	control.visited = 0;
@@ -35,7 +35,7 @@ static __always_inline void begin(void)
 }
 
 /* Counts an element. Not 0: enough. */
-static __always_inline long visited(void)
+QUIET long visited(void)
 {
 	__u64 n = control.visited + 1;
 
@@ -49,7 +49,7 @@ static __always_inline long visited(void)
 }
 
 /* Room for one row, at the position; NULL: full. */
-static __always_inline void *room(__u64 at)
+QUIET void *room(__u64 at)
 {
 	__u8 *base = rows;
 

@@ -28,6 +28,10 @@ const (
 	// new ring was missed, and whether that is all. Sources have new numbers,
 	// their Scan and Seq begin again.
 	KindRestart
+	// KindHangs: the sidecar is there and gives no sign of life: it hangs or is
+	// stopped. Told once, after two to three seconds; rows that it had published
+	// before may still follow. When it goes on, so do the rows.
+	KindHangs
 )
 
 func (k Kind) String() string {
@@ -42,6 +46,8 @@ func (k Kind) String() string {
 		return "gone"
 	case KindRestart:
 		return "restart"
+	case KindHangs:
+		return "hangs"
 	}
 	return "unknown"
 }
@@ -64,7 +70,7 @@ type Loss struct {
 // it may be read by several goroutines at once.
 type Batch struct {
 	Kind   Kind
-	Source *Source // nil in KindLost, KindGone and KindRestart
+	Source *Source // nil in all kinds but KindRows and KindDeletes
 	Rows   int     // how many keys there are
 	Seq    uint64  // number of the frame in its ring
 	Scan   uint64  // number of the scan of its source

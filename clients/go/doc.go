@@ -49,8 +49,10 @@
 // overtaken, and the stream says so, with exact numbers, in a batch of
 // [KindLost] before the rows that follow. When the sidecar ends, a batch of
 // [KindGone] tells, the loop goes on trying, and [KindRestart] tells that rows
-// follow again and whether anything in between can have been missed. None of
-// this ends the loop; programs to which it does not matter need not look.
+// follow again and whether anything in between can have been missed. A sidecar
+// that hangs or is stopped is told in a batch of [KindHangs], once, after two to
+// three seconds; the rows go on when it does, and [Stats].Away tells until then
+// ([ErrHangs]). None of this ends the loop; programs to which it does not matter need not look.
 //
 //	switch batch.Kind {
 //	case ringside.KindLost:

@@ -24,6 +24,9 @@ var (
 	ErrNotFound = handoff.ErrNotFound
 	// ErrNoReply: the sidecar accepts connections and says nothing.
 	ErrNoReply = handoff.ErrNoReply
+	// ErrHangs: the sidecar holds the connection and has stopped beating; see
+	// [Stats.Away] and [KindHangs].
+	ErrHangs = errors.New("the sidecar does not beat: it hangs or is stopped")
 	// ErrCorrupt: the ring contradicts itself; reading has ended.
 	ErrCorrupt = shm.ErrCorrupt
 

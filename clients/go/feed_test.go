@@ -125,6 +125,9 @@ func next(t testing.TB, sub *Subscription, kind Kind) *Batch {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if b.Kind == KindHangs && kind != KindHangs {
+			continue // the rings of most tests do not beat
+		}
 		if b.Kind != kind {
 			t.Fatalf("got %v %+v, expected %v", b.Kind, b.Lost, kind)
 		}

@@ -137,6 +137,13 @@ func (p *process) finish(t testing.TB, prefix string) string {
 	return last
 }
 
+func (p *process) signal(t testing.TB, s syscall.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // kill ends it without asking.
 func (p *process) kill() {
 	if !p.ended {

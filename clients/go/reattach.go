@@ -42,6 +42,7 @@ func (s *Subscription) leave(clean bool) {
 	if s.ring().State() == shm.StateEnded {
 		s.tellGone() // a superseded ring has a successor, an ended one has not
 	}
+	s.setHanging(false)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_ = s.lease.Close() // unmapping what was mapped, closing what was open: neither fails

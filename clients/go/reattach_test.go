@@ -151,27 +151,11 @@ func TestBusyReaderHearsOfTheEnd(t *testing.T) {
 	next(t, sub, KindRows)
 	s.close(t)
 	next(t, sub, KindRows) // the heartbeat is not late yet
-	sub.pulse.since = sub.pulse.since.Add(-silence)
+	sub.pulse.asked = sub.pulse.asked.Add(-silence)
 	next(t, sub, KindGone)
 	for range 18 { // the rest is still there
 		next(t, sub, KindRows)
 	}
-}
-
-func TestPulse(t *testing.T) {
-	p := pulse{}
-	expect := func(beat uint64, late bool, when string) {
-		if got := p.late(beat); got != late {
-			t.Errorf("%s: late %v", when, got)
-		}
-	}
-	expect(7, false, "first beat")
-	expect(7, false, "the same beat, at once")
-	p.since = p.since.Add(-silence)
-	expect(7, true, "the same beat after a silence")
-	expect(7, false, "told already")
-	p.since = p.since.Add(-silence)
-	expect(8, false, "another beat")
 }
 
 func TestRefusalAfterRestartIsFinal(t *testing.T) {

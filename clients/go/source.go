@@ -176,7 +176,12 @@ func (s *Subscription) newest(src *Source) bool {
 	return true
 }
 
+// loadSources takes over what the catalog has. While nobody is there, or after
+// Close, it leaves the sources of the last ring, which is all that is known.
 func (s *Subscription) loadSources() error {
+	if s.lease == nil {
+		return s.err
+	}
 	for len(s.sources) < s.ring().Sources() {
 		if err := s.loadSource(); err != nil {
 			return err

@@ -204,3 +204,31 @@ func TestSchemasThatDescribeOtherRowsAreNotBelieved(t *testing.T) {
 		}
 	}
 }
+
+// A program may ask what there is at any step of its loop, also when it has just
+// been told that the sidecar is gone.
+func TestSourcesAreKnownWhileNobodyIsThere(t *testing.T) {
+	s := open(t, socketPath(t), 64<<10)
+	addFeed(t, s.ring, flowInfo("flows"))
+	sub := s.attach(t, Options{Start: StartOldest})
+	s.finish(t, s.ring, shm.StateEnded)
+	s.close(t)
+	next(t, sub, KindGone)
+	if list := sub.Sources(); len(list) != 1 || list[0].Name != "flows" {
+		t.Errorf("%d sources, expected those of the last ring", len(list))
+	}
+	typed := mustRows[flowKey, flow](t, sub, "flows")
+	comesBack(t, s, sub, Loss{Exact: true})
+	if !typed.fit(&sub.frame).ok {
+		t.Error("a view made meanwhile shows nothing of the new ring")
+	}
+	if err := sub.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if list := sub.Sources(); list != nil {
+		t.Errorf("%d sources after Close", len(list))
+	}
+	if _, err := RowsOf[flowKey, flow](sub, "flows"); !errors.Is(err, ErrClosed) {
+		t.Errorf("a view after Close: %v", err)
+	}
+}

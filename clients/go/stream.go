@@ -89,6 +89,9 @@ func (s *Subscription) news() (*Batch, error) {
 	case s.gone:
 		s.gone = false
 		return s.note.remark(KindGone, Loss{}), nil
+	case s.hangs:
+		s.hangs = false
+		return s.note.remark(KindHangs, Loss{}), nil
 	case s.restart != nil:
 		lost := *s.restart
 		s.restart = nil
@@ -154,24 +157,8 @@ func (s *Subscription) nothing(ctx context.Context, status shm.Status) {
 		s.err = s.cursor.Err()
 	case status == shm.Empty && s.hungUp:
 		s.leave(false)
-	case status == shm.Empty && s.opts.Busy && !s.pulse.late(s.ring().HeartbeatNS()):
+	case status == shm.Empty && s.opts.Busy && !s.late():
 	case status == shm.Empty:
-		s.wait(ctx)
-	}
-}
-
-// wait sleeps until there may be a frame, for at most a second.
-func (s *Subscription) wait(ctx context.Context) {
-	if _, err := s.lease.Wait(ctx, s.cursor.Position().Offset); err != nil && ctx.Err() == nil {
-		// What was committed before is in the ring and comes first.
-		s.hungUp, s.gone = true, true
-	}
-}
-
-// checkPulse asks the socket when the heartbeat stands still. There are frames
-// to read, so wait does not sleep.
-func (s *Subscription) checkPulse(ctx context.Context) {
-	if !s.hungUp && s.pulse.late(s.ring().HeartbeatNS()) && s.ring().Head() != s.cursor.Position().Offset {
 		s.wait(ctx)
 	}
 }

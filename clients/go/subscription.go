@@ -31,12 +31,14 @@ type Subscription struct {
 	err     error   // final
 	misfits []error // *LayoutError
 	gone    bool
+	hangs   bool
 	restart *Loss
 	told    shm.Loss // of this cursor's loss
 
-	hungUp bool // the sidecar is gone; what it left is being read
-	pulse  pulse
-	away   away // meaningful while lease is nil
+	hungUp  bool // the sidecar is gone; what it left is being read
+	hanging bool // it is there, and as good as gone
+	pulse   pulse
+	away    away // meaningful while lease is nil
 
 	mu    sync.Mutex // guards the rest, for Stats
 	lease *handoff.Attachment
@@ -51,7 +53,10 @@ type Stats struct {
 	Laps                 uint64 // how often the ring overtook this reader
 	Restarts             uint64 // how often it attached anew
 	LagFrames, LagRows   uint64 // published and not yet read
-	Away                 error  // why there is no sidecar just now; nil while attached
+
+	// Away is why there is no sidecar just now, or ErrHangs while there is one
+	// that shows no life. nil: all is well.
+	Away error
 }
 
 // Attach connects to the sidecar, which lends its ring for as long as the
@@ -125,28 +130,3 @@ func (s *Subscription) skip() {
 }
 
 func (s *Subscription) ring() *shm.Ring { return s.lease.Ring }
-
-// pulse watches for the sidecar's death while there is always something to read
-// and so never a reason to look at the socket.
-type pulse struct {
-	beat  uint64 // heartbeat, when it last changed
-	since time.Time
-}
-
-// silence is how long a heartbeat may stand still before the socket is asked;
-// the sidecar beats ten times a second.
-const silence = 500 * time.Millisecond
-
-// late reports, at most every silence, that the heartbeat stands still. It makes
-// no system call.
-func (p *pulse) late(beat uint64) bool {
-	if beat != p.beat || p.since.IsZero() {
-		p.beat, p.since = beat, time.Now()
-		return false
-	}
-	if time.Since(p.since) < silence {
-		return false
-	}
-	p.since = time.Now()
-	return true
-}

@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
 
 	"github.com/ringside-bpf/ringside/bpf/demo"
 	"github.com/ringside-bpf/ringside/cmd/ringside/internal/live"
@@ -62,19 +64,26 @@ func runDemo(c *cli.Context) error {
 	if !c.IsSet("log-level") {
 		log = log.Level(zerolog.ErrorLevel) // what is normal would only disturb the picture
 	}
+	// As in serve; and what was mounted has to be removed whoever looks.
+	signal.Ignore(unix.SIGPIPE)
 	summary, err := live.Run(c.Context, live.Options{
 		For: c.Duration("for"), Base: demo.DefaultBase, Out: c.App.Writer, Terminal: isTerminal(c.App.Writer),
 		Quiet: format == "json", Version: buildVersion().Version, Log: log,
 	})
 	switch {
-	case errors.Is(err, demo.ErrPermission), errors.Is(err, os.ErrPermission):
+	case errors.Is(err, demo.ErrPermission):
 		return withCode(exitPermission, err)
+	case errors.Is(err, os.ErrPermission):
+		return withCode(exitPermission, fmt.Errorf("%w; the demo loads BPF programs: run it as root", err))
 	case err != nil:
 		return err
 	case format == "json":
 		return json.NewEncoder(c.App.Writer).Encode(summary)
 	}
-	return conclude(c.App.Writer, &summary)
+	if err := conclude(c.App.Writer, &summary); !errors.Is(err, unix.EPIPE) {
+		return err
+	}
+	return nil // whoever looked has seen enough
 }
 
 // conclude says in words what was shown.

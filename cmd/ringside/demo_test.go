@@ -138,10 +138,28 @@ func TestDemoCleansUpAfterOneThatWasKilled(t *testing.T) {
 	s.run("demo", "--for", "1s", "-o", "json").exits(exitOK, "consumer_syscalls_while_reading")
 }
 
+func TestDemoCleansUpWhenNobodyLooksAnyMore(t *testing.T) {
+	bpftest.RequireRoot(t)
+	nothingStays(t)
+	cmd := newShell(t).command("demo", "--for", "2s")
+	pipe, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill() })
+	pipe.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("ended by %v", err)
+	}
+}
+
 func TestDemoNeedsRoot(t *testing.T) {
 	bpftest.RequireRoot(t)
 	s := newShell(t).as(65534)
-	s.run("demo", "--for", "1s").exits(exitPermission, "ringside: ")
+	s.run("demo", "--for", "1s").exits(exitPermission, "ringside: ", "run it as root")
 	s.run("demo", "--for", "0s").exits(exitUsage, "--for 0s", "above zero")
 	s.run("demo", "-o", "yaml").exits(exitUsage, "-o")
 }

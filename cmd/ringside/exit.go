@@ -97,6 +97,7 @@ var meanings = []struct {
 	{reader.ErrUnsupported, exitConfig},
 	{reader.ErrNoEngine, exitConfig},
 	{reader.ErrTooLarge, exitConfig},
+	{reader.ErrCPUs, exitConfig},
 	{shm.ErrTooLarge, exitConfig},
 }
 

@@ -25,15 +25,20 @@ rows have types (a schema, from BTF), and the engine that would read it or the
 reason why none can. Entries that are no maps, or that may not be opened, are
 listed with the reason.
 
+With --advise it reads each map once, for at most 0.2 s, and says what a scan
+costs, what makes it slow, and what the map's owner could change.
+
 With --unpinned it shows the maps of running programs that have no pin there,
 with the command that pins each. This needs root.
 
    ringside maps
+   ringside maps --advise
    ringside maps --unpinned
    ringside maps -o json | jq -r '.maps[] | select(.readable) | .pin'`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "bpffs", Value: defaultBPFFS, TakesFile: true, Usage: "look below `DIR`, a bpffs or a directory in one"},
 			&cli.BoolFlag{Name: "unpinned", Usage: "maps of running programs that are not pinned there"},
+			&cli.BoolFlag{Name: "advise", Usage: "read each map once: what it costs, what makes it slow, what could be changed"},
 			outputFlag("table or json", "table"),
 		},
 		Action: listMaps,
@@ -55,12 +60,7 @@ func listMaps(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	var doc listing
-	if c.Bool("unpinned") {
-		doc, err = inventory.CollectUnpinned(dir)
-	} else {
-		doc, err = inventory.Collect(dir)
-	}
+	doc, err := collect(dir, c.Bool("unpinned"), c.Bool("advise"))
 	switch {
 	case err != nil:
 		return err
@@ -68,6 +68,20 @@ func listMaps(c *cli.Context) error {
 		return json.NewEncoder(c.App.Writer).Encode(doc)
 	}
 	return doc.WriteTable(c.App.Writer)
+}
+
+func collect(dir string, unpinned, advise bool) (listing, error) {
+	switch {
+	case unpinned && advise:
+		return nil, usageError("--advise reads maps by their pins: pin them first, --unpinned shows how")
+	case unpinned:
+		return inventory.CollectUnpinned(dir)
+	}
+	doc, err := inventory.Collect(dir)
+	if err == nil && advise {
+		doc.Advise()
+	}
+	return doc, err
 }
 
 // bpffsDir is the directory that was meant, free of dots.

@@ -66,6 +66,24 @@ func TestMapsShowsWhatIsPinned(t *testing.T) {
 	}
 }
 
+func TestMapsAdvises(t *testing.T) {
+	s := newRootShell(t)
+	s.pin("plain", plainMap)
+	s.pin("stream", ringbufMap)
+	s.run("maps", "--advise", "--bpffs", s.bpffs).exits(exitOK, "PIN", "plain: a scan brings")
+	for _, m := range document[inventory.Pinned](t, s.run("maps", "--advise", "-o", "json", "--bpffs", s.bpffs)).Maps {
+		if asked := m.Cost != nil && m.Advice != nil; asked != m.Readable {
+			t.Errorf("%+v", m)
+		}
+	}
+	for _, m := range document[inventory.Pinned](t, s.run("maps", "-o", "json", "--bpffs", s.bpffs)).Maps {
+		if m.Cost != nil || m.Advice != nil {
+			t.Errorf("not asked for: %+v", m)
+		}
+	}
+	s.run("maps", "--advise", "--unpinned", "--bpffs", s.bpffs).exits(exitUsage, "pin them first")
+}
+
 func TestMapsPinsWhatRuns(t *testing.T) {
 	s := newRootShell(t)
 	s.pin("loose", plainMap) // takes the name that the map below would get

@@ -4,8 +4,10 @@ package main
 
 import (
 	"os"
+	"os/signal"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
 
 	"github.com/ringside-bpf/ringside/cmd/ringside/internal/acl"
 	"github.com/ringside-bpf/ringside/cmd/ringside/internal/config"
@@ -56,6 +58,9 @@ func serve(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	// Whoever reads the log may go away. The runtime would end the sidecar for
+	// that, by a signal, the next time somebody is refused.
+	signal.Ignore(unix.SIGPIPE)
 	sidecar.TuneMemory()
 	s, err := sidecar.New(cfg, sidecar.Options{Version: buildVersion().Version, Log: log, Lookup: acl.LookupGroup})
 	if err != nil {

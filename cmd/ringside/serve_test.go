@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -94,7 +95,7 @@ func TestServeRefusesARingThatIsTooSmall(t *testing.T) {
 		return ebpf.NewMap(&ebpf.MapSpec{Name: "huge", Type: ebpf.Hash, KeySize: 4, ValueSize: 32, MaxEntries: 10_000_000, Flags: unix.BPF_F_NO_PREALLOC})
 	})
 	s.run("serve", "--socket", s.socket, "--map", s.bpffs+"/huge").exits(exitConfig,
-		"10000000 rows of 4 + 32 bytes are 343.3MiB a scan, 4 scans are 1.3GiB, and a ring is at most 256MiB unless you say so")
+		"10000000 rows of 4 + 32 bytes, each aligned to 8, are 381.5MiB a scan, 4 scans are 1.5GiB, and a ring is at most 256MiB unless you say so")
 	s.serving("--map", s.bpffs+"/huge", "--ring-bytes", "1MiB") // who knows that it is never full
 }
 
@@ -108,7 +109,7 @@ func TestDeniedPinSaysWhy(t *testing.T) {
 	nobody := s.as(bpftest.Nobody)
 	nobody.socket = filepath.Join(s.open(), "s")
 	nobody.run("serve", "--socket", nobody.socket, "--map", path).exits(exitPermission,
-		path+": permission denied", "mode 0600", "owner uid 0", "own uid 65534", "chmod o+r "+path)
+		path+": permission denied (mode 0600", "owner uid 0", "own uid 65534", "chmod o+r "+path)
 }
 
 // open makes a directory where anyone may make a socket.
@@ -239,4 +240,50 @@ maps:
 	})
 	p.signal(syscall.SIGTERM)
 	p.wait().exits(exitOK, "INF serving", "INF ended")
+}
+
+// With percpu: sum the CPUs' values are added up in the kernel, and a row looks
+// like that of a map that is not per CPU.
+func TestServeSumsCPUs(t *testing.T) {
+	s := newRootShell(t)
+	s.pin("hits", perCPUMap)
+	file := filepath.Join(filepath.Dir(s.socket), "sum.yaml")
+	text := "version: 1\nsocket: {path: " + s.socket + "}\nmaps: [{path: " + s.bpffs + "/hits, every: 20ms, percpu: sum}]\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.start("serve", "--config", file)
+	s.await("a sidecar", func() bool { return s.run("status", "--brief").code != exitUnavailable })
+	cpus := ebpf.MustPossibleCPU()
+	s.run("tail", "-n", "1", "-o", "jsonl").exits(exitOK, fmt.Sprintf(`"key":7,"value":%d}`, cpus*(cpus+1)/2))
+	if doc, _ := s.look(); doc.Rings[0].Sources[0].ValueSize != 8 || doc.Rings[0].Sources[0].Engine != "pump" {
+		t.Errorf("%+v", doc.Rings[0].Sources[0])
+	}
+}
+
+// A log that nobody reads any more is no reason to leave the consumers alone.
+func TestServeOutlivesTheReaderOfItsLog(t *testing.T) {
+	s := newRootShell(t)
+	s.pin("flows", plainMap)
+	log, stderr, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := s.command("serve", "--socket", s.socket, "--map", s.bpffs+"/flows", "--allow-uid", "4712")
+	cmd.Stderr = stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill() })
+	stderr.Close()
+	s.await("a sidecar", func() bool { return s.run("status", "--brief").code != exitUnavailable })
+	log.Close()
+	s.as(4711).run("tail").exits(exitPermission) // which is logged
+	s.run("status").exits(exitOK)
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("ended by %v", err)
+	}
 }

@@ -31,7 +31,8 @@ a row, whole. It sleeps while there is nothing new. Rows that were overwritten
 before they could be read show up as a line with their exact number.
 
 When the sidecar goes away, tail waits 5 seconds for it to come back and attaches
-again; then it ends with exit code 69.
+again; then it ends with exit code 69. When the sidecar hangs, tail says so and
+goes on waiting.
 
    ringside tail --map flows
    ringside tail -o jsonl -n 1000 | jq .value.bytes
@@ -119,6 +120,9 @@ func (t *tailer) follow(ctx context.Context, sub *ringside.Subscription) error {
 		case ringside.KindGone:
 			patience.Reset(comeBackTime)
 			fmt.Fprintf(t.messages, "ringside: the sidecar is gone; waiting %v for it to come back\n", comeBackTime)
+			continue
+		case ringside.KindHangs:
+			fmt.Fprintln(t.messages, "ringside: the sidecar has not beaten for 2 s; it hangs or is stopped; waiting for it to go on")
 			continue
 		case ringside.KindRestart:
 			patience.Stop()

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
 
@@ -135,6 +136,35 @@ func TestTailSurvivesARestart(t *testing.T) {
 	before, after, _ := strings.Cut(out.stdout, `"kind":"restart"`)
 	if !strings.Contains(before, `"kind":"row"`) || !strings.Contains(after, `"kind":"row"`) {
 		t.Errorf("want rows before and after the restart; got %d and %d bytes", len(before), len(after))
+	}
+}
+
+func TestTailSaysThatTheSidecarHangs(t *testing.T) {
+	s := newRootShell(t)
+	s.pin("typed", typedMap)
+	sidecar := s.serve()
+	tail := s.command("tail", "-o", "jsonl")
+	messages, err := tail.StderrPipe()
+	if err == nil {
+		err = tail.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	late := time.AfterFunc(patience, func() { tail.Process.Kill() })
+	defer late.Stop()
+	s.attached("ringside tail")
+	sidecar.signal(syscall.SIGSTOP)
+	line, _ := bufio.NewReader(messages).ReadString('\n') // a failure shows in what it says
+	if !strings.Contains(line, "has not beaten for 2 s; it hangs or is stopped") {
+		t.Errorf("says %q", line)
+	}
+	sidecar.signal(syscall.SIGCONT)
+	if err := tail.Process.Signal(syscall.SIGINT); err != nil {
+		t.Error(err)
+	}
+	if err := tail.Wait(); err != nil {
+		t.Error(err)
 	}
 }
 

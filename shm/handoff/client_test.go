@@ -142,7 +142,11 @@ func TestSocketFileForbids(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	says("permission denied|", s.path, "mode 0640", "owner uid 0 gid 0", "own uid 65534")
+	says("permission denied|", s.path, "mode 0640", "owner uid 0 gid 0", "own uid 65534", "member of its group, or start `ringside serve` with --allow-uid 65534")
+	if err := os.Chmod(s.path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	says("permission denied|", "mode 0600", "own uid 65534; start `ringside serve` with --allow-uid 65534")
 	if err := os.Chmod(s.path, 0); err != nil {
 		t.Fatal(err)
 	}

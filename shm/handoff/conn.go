@@ -3,6 +3,7 @@
 package handoff
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +18,10 @@ import (
 	"github.com/ringside-bpf/ringside/shm"
 )
 
+// leasePackets is how many packets a client may send on its lease, where it has
+// nothing to say: enough to be told so, few enough to cost nothing.
+const leasePackets = 16
+
 // conn is the server's side of one connection: some questions, then at most one
 // ATTACH, which makes it a lease.
 type conn struct {
@@ -25,6 +30,7 @@ type conn struct {
 	peer    Peer
 	handler Handler
 	timeout time.Duration
+	meter   *meter
 	lines   *lines
 	lease   *Lease
 
@@ -33,32 +39,68 @@ type conn struct {
 	hung bool  // hangUp was called
 }
 
-// serve answers requests until the client leaves, breaks the protocol or, as
-// long as it has no lease, takes too long.
-func (c *conn) serve() {
+// serve answers requests until the client leaves, breaks the protocol, talks on
+// its lease or, as long as it has none, takes too long.
+func (c *conn) serve(ctx context.Context) {
 	defer c.detach()
-	for {
+	if err := c.welcome(ctx); err != nil {
+		return
+	}
+	for onLease := 0; ; {
 		if c.lease == nil {
 			c.socket.SetReadDeadline(time.Now().Add(c.timeout))
 		}
-		r, err := c.receive()
+		r, wrong := c.receive()
 		var refused *Refusal
-		switch {
-		case errors.As(err, &refused):
+		if wrong != nil && !errors.As(wrong, &refused) {
+			return
+		}
+		if c.lease != nil {
+			if onLease++; onLease > leasePackets {
+				return
+			}
+		}
+		if err := errors.Join(c.pace(ctx), wrong); errors.As(err, &refused) {
 			// A client that does not speak the protocol is told so, once.
 			c.answer(refusal(r.kind, refused), nil)
 			return
-		case err != nil:
+		} else if err != nil {
 			return
-		case c.lease != nil:
-			err = c.answer(refusal(r.kind, Refuse(syscall.EISCONN, "this connection is a lease: ask on another one")), nil)
-		default:
-			err = c.reply(r)
 		}
-		if err != nil {
+		if err := c.reply(r); err != nil {
 			return
 		}
 	}
+}
+
+// welcome makes a client that connects too often wait before anything is done
+// for it.
+func (c *conn) welcome(ctx context.Context) (err error) {
+	var refused *Refusal
+	if err = c.pace(ctx); errors.As(err, &refused) {
+		c.turnAway(refused)
+	}
+	if err == nil {
+		c.peer.Groups, err = groupsOf(c.raw)
+	}
+	return err
+}
+
+// pace takes the client's token for a connection or a request, and waits for it
+// as long as for the client itself. The number of connections of a uid bounds
+// how many wait.
+func (c *conn) pace(ctx context.Context) error {
+	pause, ok := c.meter.take(c.peer.UID, time.Now(), c.timeout)
+	if pause > 0 {
+		wait(ctx, pause)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case !ok:
+		return Refuse(syscall.EUSERS, "%v: uid %d asks more than %d times a second; ask less often", ErrBusy, c.peer.UID, time.Second/price)
+	}
+	return nil
 }
 
 // receive reads one request. It has no room for descriptors, so the kernel
@@ -88,10 +130,12 @@ func (c *conn) read(b []byte) (n, flags int, err error) {
 }
 
 func (c *conn) reply(r request) error {
-	switch r.kind {
-	case typeAttach:
+	switch {
+	case c.lease != nil:
+		return c.answer(refusal(r.kind, Refuse(syscall.EISCONN, "this connection is a lease: ask on another one")), nil)
+	case r.kind == typeAttach:
 		return c.attach(r.attach)
-	case typeStatus:
+	case r.kind == typeStatus:
 		doc, err := c.handler.Status(c.peer)
 		return c.document(r.kind, doc, err)
 	}
@@ -227,14 +271,14 @@ func (c *conn) answer(a *answer, rights []byte) error {
 	return err
 }
 
-// turnAway tells a client why it is not served. It does not wait.
+// turnAway tells a client why it is not served. It does not wait; the caller
+// closes.
 func (c *conn) turnAway(r *Refusal) {
 	b := refusal(0, r).encode(nil)
 	// A fresh socket has room; and if not, it learns nothing.
 	_ = c.raw.Control(func(fd uintptr) {
 		_ = unix.Sendto(int(fd), b, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil)
 	})
-	c.socket.Close()
 }
 
 // asRefusal keeps the number of a Refusal and finds one for what shm says.

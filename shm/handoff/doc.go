@@ -17,7 +17,8 @@
 //
 // The server believes nothing that a client sends, and no client can hold up
 // another: each connection has a goroutine, a deadline until it has become a
-// lease, and a place in the count of its uid. Descriptors that clients attach
+// lease, and a place in the count of its uid, and each uid a bucket of tokens
+// (meter.go): who asks too often waits, by itself. Descriptors that clients attach
 // are never installed. A bell is rung without waiting, whatever the state of
 // the socket it goes into.
 //

@@ -42,7 +42,12 @@ func explainPermission(path string) error {
 	if at == path && st.Mode().Perm() == 0 {
 		return fmt.Errorf("socket %s: %w: it is just starting; try again", path, ErrNoSidecar)
 	}
-	what, remedy := "socket", "run as a member of its group, or let the sidecar's administrator widen the socket's mode"
+	// `serve` derives the mode from whom it was told to let in, so that is
+	// where to change it.
+	what, remedy := "socket", fmt.Sprintf("start `ringside serve` with --allow-uid %d", uid)
+	if st.Mode().Perm()&0o060 != 0 {
+		remedy = "run as a member of its group, or " + remedy
+	}
 	if at != path {
 		what, remedy = "directory "+at, "it must be searchable (chmod o+x, or the right group)"
 	}

@@ -21,8 +21,9 @@ import (
 type lines struct {
 	epoll *os.File
 
-	mu   sync.Mutex
-	open map[int32]*line
+	mu     sync.Mutex
+	open   map[int32]*line
+	closed bool
 }
 
 func newLines() (*lines, error) {
@@ -50,13 +51,14 @@ func (ls *lines) watch() error {
 			n, failed = unix.EpollWait(int(fd), events[:], 0)
 			return n != 0 || failed != nil && !errors.Is(failed, unix.EINTR)
 		})
-		switch {
-		case errors.Is(err, os.ErrClosed):
-			return nil
-		case err != nil || failed != nil:
-			return fmt.Errorf("watch the leases: %w", errors.Join(err, failed))
-		}
 		ls.mu.Lock()
+		if err = errors.Join(err, failed); err != nil {
+			defer ls.mu.Unlock()
+			if ls.closed { // for which a raw connection has no error of its own
+				return nil
+			}
+			return fmt.Errorf("watch the leases: %w", err)
+		}
 		for _, e := range events[:n] {
 			if l := ls.open[e.Fd]; l != nil {
 				l.stir()
@@ -66,7 +68,12 @@ func (ls *lines) watch() error {
 	}
 }
 
-func (ls *lines) close() error { return ls.epoll.Close() }
+func (ls *lines) close() error {
+	ls.mu.Lock()
+	ls.closed = true
+	ls.mu.Unlock()
+	return ls.epoll.Close()
+}
 
 // add watches a socket, which from now on belongs to the line. It has to be
 // closed.
@@ -128,12 +135,14 @@ func (l *line) send(packet []byte) error {
 	return nil
 }
 
-// hangUp makes both ends see the end of the connection.
+// hangUp makes both ends see the end of the connection, this one also if nobody
+// watches any more.
 func (l *line) hangUp() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.fd >= 0 {
 		_ = unix.Shutdown(l.fd, unix.SHUT_RDWR) // fails if the client was faster
+		l.stir()
 	}
 }
 

@@ -30,7 +30,7 @@ func Listen(path string, o Options) (*Server, error) {
 	if err := clearPath(path); err != nil {
 		return nil, err
 	}
-	s := &Server{path: path, options: o, perUID: map[uint32]int{}, conns: map[*conn]struct{}{}}
+	s := &Server{path: path, options: o, meter: newMeter(), perUID: map[uint32]int{}, conns: map[*conn]struct{}{}}
 	if s.socket, err = bind(path, o); err != nil {
 		return nil, err
 	}

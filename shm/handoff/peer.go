@@ -5,7 +5,7 @@ package handoff
 import (
 	"errors"
 	"fmt"
-	"net"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,28 +23,27 @@ type Peer struct {
 	PID      int32    // 0 if the peer lives in a pid namespace that is not below this one's
 }
 
-// peerOf asks the kernel; it never looks a pid up, which may have changed hands.
-func peerOf(c *net.UnixConn) (p Peer, err error) {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return p, err
-	}
-	if e := raw.Control(func(fd uintptr) { p, err = peerOfSocket(int(fd)) }); e != nil {
-		return p, e
-	}
-	return p, err
-}
-
-func peerOfSocket(fd int) (Peer, error) {
-	cred, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
-	if err != nil {
+// peerOf asks the kernel for all but the groups; it never looks a pid up, which
+// may have changed hands.
+func peerOf(raw syscall.RawConn) (p Peer, err error) {
+	held := raw.Control(func(fd uintptr) {
+		var cred *unix.Ucred
+		if cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
+			p = Peer{UID: cred.Uid, GID: cred.Gid, PID: cred.Pid}
+		}
+	})
+	if err = errors.Join(held, err); err != nil {
 		return Peer{}, fmt.Errorf("credentials of the peer: %w", err)
 	}
-	groups, err := peerGroups(fd)
-	if err != nil {
-		return Peer{}, fmt.Errorf("groups of the peer (needs Linux 4.13 or later): %w", err)
+	return p, nil
+}
+
+func groupsOf(raw syscall.RawConn) (groups []uint32, err error) {
+	held := raw.Control(func(fd uintptr) { groups, err = peerGroups(int(fd)) })
+	if err = errors.Join(held, err); err != nil {
+		return nil, fmt.Errorf("groups of the peer (needs Linux 4.13 or later): %w", err)
 	}
-	return Peer{UID: cred.Uid, GID: cred.Gid, Groups: groups, PID: cred.Pid}, nil
+	return groups, nil
 }
 
 func peerGroups(fd int) ([]uint32, error) {

@@ -49,10 +49,14 @@ func (o Options) withDefaults() Options {
 }
 
 // Server listens on a socket. Its methods are safe for concurrent use.
+//
+// A uid other than root may make 200 connections and requests a second, 64 at
+// once. Who makes more waits for the answers.
 type Server struct {
 	path    string
 	options Options
 	socket  *net.UnixListener
+	meter   *meter
 	made    unix.Stat_t // the socket file, so that Close removes no other's
 
 	closeOnce sync.Once
@@ -70,20 +74,18 @@ func (s *Server) Addr() string { return s.path }
 // Serve answers clients until ctx ends or Close is called; both are no error.
 // When it returns, the server is closed, so is every connection, and every
 // lease was Detached. It is called once.
-func (s *Server) Serve(ctx context.Context, h Handler) error {
-	lines, err := newLines()
-	if err != nil {
+func (s *Server) Serve(ctx context.Context, h Handler) (err error) {
+	if s.lines, err = newLines(); err != nil {
 		return errors.Join(err, s.Close())
 	}
-	s.lines = lines
 	ctx, cancel := context.WithCancel(ctx)
-	var running, watching sync.WaitGroup
-	defer watching.Wait()
-	defer lines.close()
-	watching.Go(func() {
+	watched := make(chan error, 1)
+	go func() {
 		defer cancel() // a server that cannot see its clients leave must not go on
-		lines.watch()
-	})
+		watched <- s.lines.watch()
+	}()
+	defer func() { err = errors.Join(err, s.lines.close(), <-watched) }()
+	var running sync.WaitGroup
 	defer running.Wait()
 	defer s.hangUp()
 	defer cancel()
@@ -107,7 +109,7 @@ func (s *Server) Serve(ctx context.Context, h Handler) error {
 		if c := s.admit(socket, h); c != nil {
 			running.Go(func() {
 				defer s.leave(c)
-				c.serve()
+				c.serve(ctx)
 			})
 		}
 	}
@@ -132,19 +134,23 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-// admit counts a connection in, or sends it away.
+// admit counts a connection in, or sends it away. It is all that is done for a
+// connection outside its own goroutine, so it does not wait.
 func (s *Server) admit(socket *net.UnixConn, h Handler) *conn {
-	peer, err := peerOf(socket)
-	if err != nil {
-		socket.Close() // gone already, or a kernel that cannot say who it is
-		return nil
-	}
 	raw, err := socket.SyscallConn()
 	if err != nil {
 		socket.Close()
 		return nil
 	}
-	c := &conn{socket: socket, raw: raw, peer: peer, handler: h, timeout: s.options.HandshakeTimeout, lines: s.lines}
+	peer, err := peerOf(raw)
+	if err != nil {
+		socket.Close() // a kernel that cannot say who it is
+		return nil
+	}
+	c := &conn{
+		socket: socket, raw: raw, peer: peer, handler: h,
+		timeout: s.options.HandshakeTimeout, meter: s.meter, lines: s.lines,
+	}
 	s.mu.Lock()
 	full, own := len(s.conns) >= s.options.MaxConns, s.perUID[peer.UID]
 	if peer.UID != 0 && own >= s.options.MaxPerUID {
@@ -155,11 +161,15 @@ func (s *Server) admit(socket *net.UnixConn, h Handler) *conn {
 		s.perUID[peer.UID]++
 	}
 	s.mu.Unlock()
-	if full {
-		c.turnAway(Refuse(syscall.EUSERS, "%v: uid %d has %d, of at most %d a user and %d in all; close some", ErrBusy, peer.UID, own, s.options.MaxPerUID, s.options.MaxConns))
-		return nil
+	if !full {
+		return c
 	}
-	return c
+	// Whoever asks too often is not even told so: words cost more than silence.
+	if _, ok := s.meter.take(peer.UID, time.Now(), 0); ok {
+		c.turnAway(Refuse(syscall.EUSERS, "%v: uid %d has %d, of at most %d a user and %d in all; close some", ErrBusy, peer.UID, own, s.options.MaxPerUID, s.options.MaxConns))
+	}
+	socket.Close()
+	return nil
 }
 
 func (s *Server) leave(c *conn) {

@@ -29,6 +29,9 @@ func (c *Config) complete(p *problems) (*Config, error) {
 	if len(c.Rings) == 0 {
 		c.Rings = []Ring{{Name: DefaultRing, StallTimeout: DefaultStall, Origin: "the default ring"}}
 	}
+	if r := &c.Reader; r.ShrinkBelow > r.GrowAbove {
+		p.add("reader.shrink_below", "make it the smaller one", "%v is above grow_above, %v: the number of workers would never rest", r.ShrinkBelow, r.GrowAbove)
+	}
 	c.checkRings(p)
 	c.checkMaps(p)
 	if err := p.err(); err != nil {

@@ -15,6 +15,9 @@ const (
 	DefaultMaxHold = 2 * time.Millisecond
 	DefaultDuty    = 0.20
 	DefaultStall   = 2 * time.Second
+	// What the number of workers follows: see package reader.
+	DefaultGrowAbove   = 500 * time.Microsecond
+	DefaultShrinkBelow = 200 * time.Microsecond
 	// DefaultGroup may attach without being named, if the machine has it.
 	DefaultGroup = "ringside"
 )
@@ -39,7 +42,11 @@ type Socket struct {
 type Reader struct {
 	Duty         float64 // share of one CPU, 1 is all of it
 	MaxHold      time.Duration
-	WorkersMax   int // 0: package reader's default
+	WorkersMax   int           // 0: package reader's default
+	GrowAbove    time.Duration // latency that makes workers more
+	ShrinkBelow  time.Duration // latency that lets them be fewer; not above GrowAbove
+	CPUs         []int         // ascending; empty: wherever the process may run
+	KernelTiming bool
 	ReadWhenIdle bool
 }
 
@@ -66,8 +73,15 @@ type Map struct {
 	Ring        string
 	Every       time.Duration
 	Consistency string // "walked" or "locked"
+	PerCPU      string // "all" or "sum", for maps that have a value for every CPU
 	Origin      string // where it was configured, for messages
 }
+
+// What per-CPU maps give, as package reader has it.
+const (
+	AllCPUs = "all"
+	SumCPUs = "sum"
+)
 
 // Consistencies, as package reader has them.
 const (

@@ -5,6 +5,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -27,7 +28,7 @@ func TestDocumentedFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Maps[0].Origin, short.Maps[0].Origin = "", ""
-	if c.Maps[0] != short.Maps[0] || c.Reader != short.Reader || c.Socket != short.Socket || c.Rings[0].Bytes != short.Rings[0].Bytes {
+	if c.Maps[0] != short.Maps[0] || !reflect.DeepEqual(c.Reader, short.Reader) || c.Socket != short.Socket || c.Rings[0].Bytes != short.Rings[0].Bytes {
 		t.Fatalf("documented %+v\ndefaults   %+v", c, short)
 	}
 }

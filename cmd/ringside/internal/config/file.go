@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -73,7 +74,9 @@ func (d *decoder) document(text []byte) *Config {
 	return c
 }
 
-func defaultReader() Reader { return Reader{Duty: DefaultDuty, MaxHold: DefaultMaxHold} }
+func defaultReader() Reader {
+	return Reader{Duty: DefaultDuty, MaxHold: DefaultMaxHold, GrowAbove: DefaultGrowAbove, ShrinkBelow: DefaultShrinkBelow}
+}
 
 func text(s string) (string, error) { return s, nil }
 
@@ -93,10 +96,30 @@ func (d *decoder) reader(r *Reader) field {
 		value(d, "duty", &r.Duty, ParsePercent),
 		value(d, "max_hold", &r.MaxHold, ParseMaxHold),
 		value(d, "workers_max", &r.WorkersMax, parseWorkers),
-		d.items("cpus", func(n *yaml.Node, path string) {
-			d.bad(n, path, errors.New("pinning readers to CPUs is not in this version; use taskset or cpuset on the sidecar"))
-		}),
+		value(d, "grow_above", &r.GrowAbove, parseLatency),
+		value(d, "shrink_below", &r.ShrinkBelow, parseLatency),
+		d.cpus(&r.CPUs),
+		value(d, "kernel_timing", &r.KernelTiming, parseBool),
 		value(d, "read_when_idle", &r.ReadWhenIdle, parseBool))
+}
+
+// cpus reads a list of CPUs and ranges of them. Whether this process may run
+// there is not the file's matter.
+func (d *decoder) cpus(into *[]int) field {
+	return d.items("cpus", func(n *yaml.Node, path string) {
+		s, ok := d.scalar(n, path)
+		if !ok {
+			return
+		}
+		cpus, err := parseCPUs(s)
+		if err != nil {
+			d.bad(n, path, err)
+			return
+		}
+		*into = append(*into, cpus...)
+		slices.Sort(*into)
+		*into = slices.Compact(*into)
+	})
 }
 
 func (d *decoder) rings(c *Config) field {
@@ -119,7 +142,7 @@ func (d *decoder) rings(c *Config) field {
 
 func (d *decoder) maps(c *Config) field {
 	return d.items("maps", func(n *yaml.Node, path string) {
-		m := Map{Every: DefaultEvery, Consistency: Walked, Origin: d.at(n, path)}
+		m := Map{Every: DefaultEvery, Consistency: Walked, PerCPU: AllCPUs, Origin: d.at(n, path)}
 		d.mapping(n, path,
 			value(d, "path", &m.Path, absolute),
 			value(d, "name", &m.Name, func(s string) (string, error) { return s, checkName(s, 127) }),
@@ -127,7 +150,7 @@ func (d *decoder) maps(c *Config) field {
 			value(d, "every", &m.Every, ParseEvery),
 			d.only("mode", []string{"full"}, "changes", "events"),
 			value(d, "consistency", &m.Consistency, parseConsistency),
-			d.only("percpu", []string{"all"}, "sum"),
+			value(d, "percpu", &m.PerCPU, parsePerCPU),
 			d.absent("btf"), d.absent("type"))
 		c.Maps = append(c.Maps, m)
 	})
@@ -145,6 +168,8 @@ func (d *decoder) absent(name string) field {
 }
 
 func parseConsistency(s string) (string, error) { return s, choose(s, []string{Walked, Locked}) }
+
+func parsePerCPU(s string) (string, error) { return s, choose(s, []string{AllCPUs, SumCPUs}) }
 
 func parseWorkers(s string) (int, error) {
 	n, err := strconv.Atoi(s)

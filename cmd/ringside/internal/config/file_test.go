@@ -15,11 +15,11 @@ import (
 // everything is the file of the documentation with every field set.
 const everything = `version: 1
 socket: {path: /run/ringside/ringside.sock, group: ringside, mode: "0660"}
-reader: {duty: 20%, max_hold: 2ms, workers_max: 3, cpus: [], read_when_idle: true}
+reader: {duty: 20%, max_hold: 2ms, workers_max: 3, grow_above: 1ms, shrink_below: 300us, cpus: [7, 0-2, 1], kernel_timing: true, read_when_idle: true}
 rings:
   - {name: main, bytes: 16MiB, delivery: lossy, stall_timeout: 2s, allow: {uids: [1000], gids: [5], groups: [ringside]}}
 maps:
-  - {path: /sys/fs/bpf/flows, name: flows, ring: main, every: 50ms, mode: full, consistency: locked, percpu: all, btf: "", type: ""}
+  - {path: /sys/fs/bpf/flows, name: flows, ring: main, every: 50ms, mode: full, consistency: locked, percpu: sum, btf: "", type: ""}
 `
 
 func TestParseEveryField(t *testing.T) {
@@ -30,11 +30,12 @@ func TestParseEveryField(t *testing.T) {
 	mode := os.FileMode(0o660)
 	want := &Config{
 		Socket: Socket{Path: "/run/ringside/ringside.sock", Group: "ringside", Mode: &mode},
-		Reader: Reader{Duty: 0.2, MaxHold: 2 * time.Millisecond, WorkersMax: 3, ReadWhenIdle: true},
+		Reader: Reader{Duty: 0.2, MaxHold: 2 * time.Millisecond, WorkersMax: 3, GrowAbove: time.Millisecond,
+			ShrinkBelow: 300 * time.Microsecond, CPUs: []int{0, 1, 2, 7}, KernelTiming: true, ReadWhenIdle: true},
 		Rings: []Ring{{Name: "main", Bytes: 16 << 20, StallTimeout: 2 * time.Second, Origin: "ringside.yaml:5: rings[0]",
 			Allow: Allow{UIDs: []uint32{1000}, GIDs: []uint32{5}, Groups: []string{"ringside"}}}},
 		Maps: []Map{{Path: "/sys/fs/bpf/flows", Name: "flows", Ring: "main", Every: 50 * time.Millisecond,
-			Consistency: Locked, Origin: "ringside.yaml:7: maps[0]"}},
+			Consistency: Locked, PerCPU: SumCPUs, Origin: "ringside.yaml:7: maps[0]"}},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Fatalf("got  %+v\nwant %+v", c, want)
@@ -50,7 +51,7 @@ func TestParseDefaults(t *testing.T) {
 	if m.Path != "/sys/fs/bpf/flows" || m.Ring != "main" || m.Every != DefaultEvery || m.Consistency != Walked || m.Name != "" {
 		t.Fatalf("map %+v", m)
 	}
-	if len(c.Rings) != 1 || c.Rings[0].Name != "main" || c.Rings[0].Bytes != 0 || c.Socket.Path != DefaultSocket || c.Reader != defaultReader() {
+	if len(c.Rings) != 1 || c.Rings[0].Name != "main" || c.Rings[0].Bytes != 0 || c.Socket.Path != DefaultSocket || !reflect.DeepEqual(c.Reader, defaultReader()) {
 		t.Fatalf("config %+v", c)
 	}
 }
@@ -90,9 +91,10 @@ func TestParseProblems(t *testing.T) {
 		{"changes", head + "maps: [{path: /p/a, mode: changes}]", `maps[0].mode: "changes" is not in this version; use full`},
 		{"events", head + "maps: [{path: /p/a, mode: events}]", `"events" is not in this version; use full`},
 		{"lossless", head + maps + "rings: [{name: main, delivery: lossless}]", `rings[0].delivery: "lossless" is not in this version; use lossy`},
-		{"sum", head + "maps: [{path: /p/a, percpu: sum}]", `maps[0].percpu: "sum" is not in this version; use all`},
+		{"percpu", head + "maps: [{path: /p/a, percpu: average}]", `maps[0].percpu: "average"`},
 		{"type", head + "maps: [{path: /p/a, type: struct event}]", "maps[0].type: types from elsewhere than the map's own BTF are not in this version"},
-		{"cpus", head + maps + "reader: {cpus: [1]}", "reader.cpus[0]: pinning readers to CPUs is not in this version"},
+		{"cpus", head + maps + "reader: {cpus: [0, 5-2]}", `reader.cpus[1]: "5-2" is no CPU; write its number, or a range such as 4-7`},
+		{"thresholds", head + maps + "reader: {shrink_below: 1ms}", "reader.shrink_below: 1ms is above grow_above, 500µs"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c, err := Parse("f", []byte(tt.text))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -35,7 +36,7 @@ maps:
 	for i := range c.Maps {
 		c.Maps[i].Origin, d.Maps[i].Origin = "", ""
 	}
-	if !slices.Equal(c.Maps, d.Maps) || c.Socket != d.Socket || c.Reader != d.Reader || c.Rings[0].Bytes != d.Rings[0].Bytes ||
+	if !slices.Equal(c.Maps, d.Maps) || c.Socket != d.Socket || !reflect.DeepEqual(c.Reader, d.Reader) || c.Rings[0].Bytes != d.Rings[0].Bytes ||
 		!slices.Equal(c.Rings[0].Allow.UIDs, d.Rings[0].Allow.UIDs) || !slices.Equal(c.Rings[0].Allow.GIDs, d.Rings[0].Allow.GIDs) {
 		t.Fatalf("flags %+v\nfile  %+v", c, d)
 	}

@@ -20,6 +20,7 @@ const (
 	minMaxHold = 50 * time.Microsecond
 	maxMaxHold = time.Second
 	maxDuty    = 64.0 // of one CPU
+	maxCPUs    = 1024 // what an affinity mask can name
 	minBytes   = 4 << 10
 	maxBytes   = 4 << 30 // what a ring's format can describe
 )
@@ -41,6 +42,29 @@ func ParseEvery(s string) (time.Duration, error) { return ParseDuration(s, minEv
 
 // ParseMaxHold reads the longest stay in the kernel to aim for.
 func ParseMaxHold(s string) (time.Duration, error) { return ParseDuration(s, minMaxHold, maxMaxHold) }
+
+// parseLatency reads a latency that the number of workers follows.
+func parseLatency(s string) (time.Duration, error) {
+	return ParseDuration(s, 10*time.Microsecond, 10*time.Second)
+}
+
+// parseCPUs reads one CPU, or a range such as 4-7.
+func parseCPUs(s string) ([]int, error) {
+	first, last, ranged := strings.Cut(s, "-")
+	if !ranged {
+		last = first
+	}
+	from, err := strconv.Atoi(first)
+	to, err2 := strconv.Atoi(last)
+	if err != nil || err2 != nil || from < 0 || to < from || to >= maxCPUs {
+		return nil, fmt.Errorf("%q is no CPU; write its number, or a range such as 4-7, below %d", s, maxCPUs)
+	}
+	cpus := make([]int, 0, to-from+1)
+	for cpu := from; cpu <= to; cpu++ {
+		cpus = append(cpus, cpu)
+	}
+	return cpus, nil
+}
 
 // ParseBytes reads "16MiB". Decimal units are refused because a ring has a
 // power of two of bytes, and 16MB is none.

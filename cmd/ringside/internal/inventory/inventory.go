@@ -40,6 +40,12 @@ type Map struct {
 	Readable     bool   `json:"readable"`
 	Engine       string `json:"engine,omitempty"`
 	EngineReason string `json:"engine_reason"` // also why there is none
+
+	// With --advise, of a map that can be read; not nil then.
+	Cost   *Cost    `json:"cost,omitempty"`
+	Advice []Advice `json:"advice,omitzero"`
+	// CostReason is why cost and advice are missing though they were asked for.
+	CostReason string `json:"cost_reason,omitempty"`
 }
 
 // Passed is an entry that is no map, or could not be looked at.
@@ -55,6 +61,23 @@ var ErrNothingReadable = errors.New("nothing pinned there may be looked at")
 // Collect looks at everything below dir.
 func Collect(dir string) (*Pinned, error) {
 	return collect(dir, reader.List(dir, reader.Options{}))
+}
+
+// Advise adds to every map what reading it costs and what makes it slow. It reads
+// each of them once, for a bounded time.
+func (d *Pinned) Advise() {
+	for i := range d.Maps {
+		m := &d.Maps[i]
+		if !m.Readable {
+			continue
+		}
+		info, cost, err := measure(m.Pin)
+		if err != nil {
+			m.CostReason = without(m.Pin, err)
+			continue
+		}
+		m.Cost, m.Advice = cost, advise(info, cost)
+	}
 }
 
 func collect(dir string, entries iter.Seq[reader.Entry]) (*Pinned, error) {

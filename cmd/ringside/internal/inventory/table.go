@@ -27,6 +27,7 @@ func (d *Pinned) WriteTable(w io.Writer) error {
 			return err
 		}
 	}
+	d.writeAdvice(w)
 	if len(d.PassedOver) == 0 {
 		return nil
 	}
@@ -36,6 +37,26 @@ func (d *Pinned) WriteTable(w io.Writer) error {
 		t.row(p.Path, p.Kind, p.Reason)
 	}
 	return t.Flush()
+}
+
+// writeAdvice prints what was found out about each map. A write that fails fails
+// again in what follows.
+func (d *Pinned) writeAdvice(w io.Writer) {
+	for i := range d.Maps {
+		m := &d.Maps[i]
+		switch {
+		case m.Cost != nil:
+			fmt.Fprintf(w, "\n%s: %s\n", m.Pin, m.Cost)
+		case m.CostReason != "":
+			fmt.Fprintf(w, "\n%s: could not be read: %s\n", m.Pin, m.CostReason)
+		}
+		for _, a := range m.Advice {
+			fmt.Fprintf(w, "  %s: %s\n      %s\n", a.Code, a.Message, a.Remedy)
+		}
+		if m.Cost != nil && len(m.Advice) == 0 {
+			fmt.Fprintln(w, "  nothing to advise")
+		}
+	}
 }
 
 func (m *Map) valueCell() string {

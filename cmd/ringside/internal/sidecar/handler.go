@@ -78,7 +78,11 @@ func (s *Sidecar) Attached(l *handoff.Lease) {
 func (s *Sidecar) Detached(l *handoff.Lease) {
 	s.mu.Lock()
 	delete(s.leases, l)
-	s.lonely = time.Now()
+	for _, r := range s.rings {
+		if r.config.Name == l.Ring {
+			r.lonely = time.Now()
+		}
+	}
 	s.mu.Unlock()
 	s.log.about(zerolog.InfoLevel, fmt.Sprintf("uid %d", l.Peer.UID), "detached", func(e *zerolog.Event) {
 		e.Str("ring", l.Ring).Int32("pid", l.Peer.PID).Str("consumer", l.Name).Stringer("after", time.Since(l.AttachedAt).Round(time.Millisecond))

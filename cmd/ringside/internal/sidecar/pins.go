@@ -121,7 +121,9 @@ func (s *Sidecar) retire(p *pattern, pins []string) {
 		}
 		p.ring.sources = slices.DeleteFunc(p.ring.sources, func(y *source) bool { return y == x })
 		s.mu.Unlock()
-		s.log.about(zerolog.InfoLevel, x.name, "the pin is gone, the map is no longer read", func(e *zerolog.Event) { e.Str("pin", x.pin) })
+		s.log.about(zerolog.InfoLevel, x.name, "the pin is gone, the map is no longer read", func(e *zerolog.Event) {
+			e.Str("source", x.name).Str("pin", x.pin)
+		})
 	}
 }
 
@@ -178,6 +180,9 @@ func (s *Sidecar) begin(x *source, opened *reader.Source) {
 	task, err := s.pool.Add(s.job(x, opened))
 	s.mu.Lock()
 	x.task, x.problem, x.backoff = task, err, 0
+	if task != nil {
+		task.SetActive(x.ring.active)
+	}
 	s.mu.Unlock()
 	if err != nil {
 		opened.Close() // the pool has stopped, and everything with it

@@ -47,7 +47,7 @@ func reasonOf(name string, err error) status.Reason {
 }
 
 // reasons are what is wrong with a source that is read.
-func (x *source) reasons(t *reader.TaskStats, ringBytes uint64, stretch float64) (list []status.Reason) {
+func (x *source) reasons(t *reader.TaskStats, ringBytes uint64) (list []status.Reason) {
 	add := func(code status.Code, remedy, format string, args ...any) {
 		list = append(list, status.Reason{Code: code, Remedy: remedy, Message: fmt.Sprintf("source %s: ", x.name) + fmt.Sprintf(format, args...)})
 	}
@@ -58,7 +58,8 @@ func (x *source) reasons(t *reader.TaskStats, ringBytes uint64, stretch float64)
 		add(status.SourceUnpinned, "pin the map again, or take it out of the configuration",
 			"%s is no longer there; the map that was is still read", x.pin)
 	}
-	if late := t.LateP99; stretch < tolerance && t.Scans >= enoughScans && late > max(t.Every, heartbeatLate/10) {
+	stretched := float64(t.Effective) > tolerance*float64(t.Every)
+	if late := t.LateP99; !stretched && t.Scans >= enoughScans && late > max(t.Every, heartbeatLate/10) {
 		add(status.SourceLate, "raise reader.workers_max, or read the slowest maps less often",
 			"one scan in a hundred begins %v late, it is read every %v", late.Round(time.Millisecond), t.Every)
 	}
@@ -74,8 +75,14 @@ func (s *Sidecar) processReasons(p *status.Sidecar, pool reader.PoolStats) (list
 	if pool.Active && pool.Stretch > tolerance {
 		list = append(list, status.Reason{
 			Code: status.DutyExceeded, Remedy: "raise --duty (reader.duty), or read less often (maps[].every)",
-			Message: fmt.Sprintf("reading as often as asked would take %.0f%% of a CPU, %.0f%% are allowed: intervals are %.1f times as long",
+			Message: fmt.Sprintf("reading as often as asked would take %.0f%% of a CPU, %.0f%% are allowed: who asks for most is read %.1f times less often",
 				100*pool.Demand, 100*pool.Duty, pool.Stretch),
+		})
+	}
+	if pool.Roaming != nil {
+		list = append(list, status.Reason{
+			Code: status.CPUsRefused, Remedy: "name allowed CPUs (reader.cpus), or widen the sidecar's cpuset, and start it again",
+			Message: fmt.Sprintf("workers do not stay on the CPUs they should: %v", pool.Roaming),
 		})
 	}
 	if age := time.Duration(p.HeartbeatAgeNS); age > heartbeatLate {

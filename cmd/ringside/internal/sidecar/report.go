@@ -36,8 +36,8 @@ func (s *Sidecar) Status(peer handoff.Peer) ([]byte, error) {
 func (s *Sidecar) document(process status.Sidecar, visible []string) *status.Document {
 	doc := &status.Document{SchemaVersion: status.SchemaVersion, Sidecar: process, Rings: []status.Ring{}}
 	pool := s.pool.Stats()
-	doc.Sidecar.Workers, doc.Sidecar.Duty = pool.Workers, s.duty.share()
-	facts := status.Facts{Idle: !s.active}
+	doc.Sidecar.Workers, doc.Sidecar.Duty, doc.Sidecar.Pool = pool.Workers, s.duty.share(), poolLine(&pool)
+	facts := status.Facts{Idle: true}
 	reasons := s.processReasons(&doc.Sidecar, pool)
 	for _, r := range s.rings {
 		doc.Sidecar.Memory.Rings += r.current.Load().publisher.Geometry().TotalBytes
@@ -47,6 +47,7 @@ func (s *Sidecar) document(process status.Sidecar, visible []string) *status.Doc
 		if !slices.Contains(visible, r.config.Name) {
 			continue
 		}
+		facts.Idle = facts.Idle && !r.active
 		line := s.ringLine(r)
 		for _, x := range r.sources {
 			var t reader.TaskStats
@@ -55,7 +56,7 @@ func (s *Sidecar) document(process status.Sidecar, visible []string) *status.Doc
 				facts.Readable++
 				doc.Sidecar.Memory.Scratch += uint64(t.Last.ScratchBytes)
 			}
-			src, why := x.line(&t, line.Bytes, pool.Stretch)
+			src, why := x.line(&t, line.Bytes)
 			line.Sources = append(line.Sources, src)
 			reasons = append(reasons, why...)
 		}
@@ -64,6 +65,26 @@ func (s *Sidecar) document(process status.Sidecar, visible []string) *status.Doc
 	}
 	doc.Health = status.Judge(facts, reasons)
 	return doc
+}
+
+func poolLine(p *reader.PoolStats) status.Pool {
+	l := &p.Latency
+	line := status.Pool{
+		WorkersMin: p.WorkersMin, WorkersMax: p.WorkersMax, Running: p.Running,
+		DutyAllowed: p.Duty, DutyWanted: p.Demand, Stretch: p.Stretch,
+		LateNSP99: int64(l.LateP99), CallNSP99: int64(l.CallP99), CallClock: "user",
+		SlowCalls: l.Slow, LongestCallNS: int64(l.Longest.Took), CPUs: append([]int{}, p.CPUs...),
+	}
+	if l.Kernel {
+		line.CallClock = "kernel"
+	}
+	if l.KernelError != nil {
+		line.CallClockReason = l.KernelError.Error()
+	}
+	if c := p.Change; !c.At.IsZero() {
+		line.Change = &status.Change{AgeNS: int64(time.Since(c.At)), From: c.From, To: c.To, Reason: c.Reason}
+	}
+	return line
 }
 
 // process describes this process. It needs no mutex.
@@ -112,12 +133,12 @@ func consumerLine(l *handoff.Lease, current bool) status.Consumer {
 }
 
 // line describes a source, and what is wrong with it.
-func (x *source) line(t *reader.TaskStats, ringBytes uint64, stretch float64) (status.Source, []status.Reason) {
+func (x *source) line(t *reader.TaskStats, ringBytes uint64) (status.Source, []status.Reason) {
 	line := status.Source{Name: x.name, Pin: x.pin, Mode: "full", Consistency: x.want.Consistency, EveryNS: int64(x.want.Every)}
 	switch {
 	case x.task != nil:
 		fill(&line, t)
-		return line, x.reasons(t, ringBytes, stretch)
+		return line, x.reasons(t, ringBytes)
 	case x.problem != nil:
 		line.LastError = x.problem.Error()
 		return line, []status.Reason{reasonOf(x.name, x.problem)}
@@ -129,8 +150,9 @@ func fill(line *status.Source, t *reader.TaskStats) {
 	i := &t.Info
 	line.MapID, line.MapType, line.Engine, line.EngineReason = i.MapID, i.TypeName, i.Engine, i.EngineReason
 	line.Consistency, line.KeySize, line.ValueSize, line.MaxEntries = string(i.Consistency), i.KeySize, i.ValueSize, i.MaxEntries
-	line.Entries, line.Scans, line.Errors = t.Last.Rows, t.Scans, t.Errors
+	line.Entries, line.Scans, line.Errors, line.DiscardedRows = t.Last.Rows, t.Scans, t.Errors, t.Discarded
 	line.ReadNS = status.Quantile{P50: int64(t.ReadP50), P99: int64(t.ReadP99), Max: int64(t.ReadMax)}
+	line.EffectiveNS, line.CPUNS = int64(t.Effective), int64(t.CPU)
 	line.HoldNSMax, line.LateNSP99 = int64(t.HoldMax), int64(t.LateP99)
 	if t.LastError != nil {
 		line.LastError = t.LastError.Error()

@@ -26,6 +26,8 @@ type ring struct {
 	current atomic.Pointer[epoch] // stored under the mutex; the heart loads it without
 	old     []*epoch              // oldest first
 	sources []*source
+	active  bool      // somebody reads it, or it is read in any case
+	lonely  time.Time // when the last consumer left
 	forced  time.Time // when an attachment last made everything due
 }
 

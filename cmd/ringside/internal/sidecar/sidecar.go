@@ -47,8 +47,6 @@ type Sidecar struct {
 	mu       sync.Mutex
 	patterns []*pattern
 	leases   map[*handoff.Lease]struct{}
-	active   bool      // the pool reads
-	lonely   time.Time // when the last consumer left
 	duty     dutyMeter
 }
 
@@ -63,10 +61,15 @@ type Options struct {
 // nothing can ever be read as things are, if a ring cannot hold what it is
 // asked to, or if the socket cannot be had.
 func New(c *config.Config, o Options) (*Sidecar, error) {
+	if err := reader.CheckCPUs(c.Reader.CPUs); err != nil {
+		return nil, fmt.Errorf("reader.cpus: %w", err)
+	}
 	s := &Sidecar{
 		config: c, version: o.Version, log: newLogger(o.Log), started: time.Now(),
-		leases: map[*handoff.Lease]struct{}{}, active: c.Reader.ReadWhenIdle,
-		pool: reader.NewPool(reader.PoolOptions{Workers: c.Reader.WorkersMax, Duty: c.Reader.Duty, Idle: !c.Reader.ReadWhenIdle}),
+		leases: map[*handoff.Lease]struct{}{}, pool: reader.NewPool(poolOptions(&c.Reader)),
+	}
+	if err := s.pool.Stats().Latency.KernelError; err != nil {
+		s.log.Warn().Err(err).Msg("calls are timed by ourselves (reader.kernel_timing)")
 	}
 	err := s.assemble(o.Lookup)
 	s.beat.Store(int64(shm.Monotonic())) // a fresh ring has had its first beat
@@ -80,6 +83,13 @@ func New(c *config.Config, o Options) (*Sidecar, error) {
 	return s, nil
 }
 
+func poolOptions(r *config.Reader) reader.PoolOptions {
+	return reader.PoolOptions{
+		Workers: r.WorkersMax, Duty: r.Duty, Idle: !r.ReadWhenIdle, CPUs: r.CPUs,
+		GrowAbove: r.GrowAbove, ShrinkBelow: r.ShrinkBelow, KernelTiming: r.KernelTiming,
+	}
+}
+
 // assemble makes rings and sources, and looks for the pins once.
 func (s *Sidecar) assemble(lookup acl.Lookup) error {
 	for _, rc := range s.config.Rings {
@@ -90,7 +100,7 @@ func (s *Sidecar) assemble(lookup acl.Lookup) error {
 		for _, w := range rules.Warnings() {
 			s.log.Warn().Msg(w)
 		}
-		s.rings = append(s.rings, &ring{config: rc, rules: rules})
+		s.rings = append(s.rings, &ring{config: rc, rules: rules, active: s.config.Reader.ReadWhenIdle})
 	}
 	s.want()
 	now := time.Now()

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -53,7 +54,9 @@ func serveConfig(t *testing.T, cfg *config.Config) *running {
 	go func() { done <- s.Run(ctx) }()
 	ended, result := false, error(nil)
 	r := &running{Sidecar: s, t: t, end: func() error {
-		if cancel(); !ended {
+		if !ended {
+			s.checkRings(t)
+			cancel()
 			ended, result = true, <-done
 		}
 		return result
@@ -64,6 +67,20 @@ func serveConfig(t *testing.T, cfg *config.Config) *running {
 		}
 	})
 	return r
+}
+
+// checkRings verifies every ring as a whole, while it is written.
+func (s *Sidecar) checkRings(t *testing.T) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.rings {
+		for _, e := range append(slices.Clone(r.old), r.current.Load()) {
+			if err := e.publisher.Check(); err != nil {
+				t.Errorf("ring %s: %v", r.config.Name, err)
+			}
+		}
+	}
 }
 
 // status is what root would be shown.
@@ -240,5 +257,27 @@ func TestEndTellsConsumers(t *testing.T) {
 	}
 	if _, err := os.Lstat(r.config.Socket.Path); !errors.Is(err, os.ErrNotExist) {
 		t.Fatalf("the socket file stays: %v", err)
+	}
+}
+
+// An owner that pins a new map all the time is followed each time, and does not
+// fill the log.
+func TestReplacementsAreCountedNotRepeated(t *testing.T) {
+	dir := bpftest.MountBPFFS(t)
+	pin := bpftest.Pin(t, newMap(t, 1, 16), dir, "flows")
+	r := serve(t, config.Flags{Maps: []string{pin + "=10ms"}})
+	a, c := r.attach(shm.StartHead)
+	const times = 4
+	for i := range uint16(times) {
+		if err := os.Remove(pin); err != nil {
+			t.Fatal(err)
+		}
+		bpftest.Pin(t, newMap(t, 1, 16), dir, "flows")
+		r.frames(a, c, func(h shm.Header) bool { return h.Source == i+1 })
+	}
+	r.log.mu.Lock()
+	defer r.log.mu.Unlock()
+	if e := r.log.said[utterance{"flows", "the map was replaced, following"}]; e == nil || e.suppressed != times-1 {
+		t.Errorf("%+v after %d replacements", e, times)
 	}
 }

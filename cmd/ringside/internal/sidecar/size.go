@@ -20,9 +20,11 @@ const (
 	framesInRing = 8
 )
 
-// scanBytes is what one scan takes if the map is full.
+// scanBytes is what one scan takes if the map is full: scanners align keys and
+// values to 8 bytes.
 func scanBytes(i *reader.Info) uint64 {
-	return uint64(i.MaxEntries) * uint64(i.KeySize+i.ValueSize)
+	round := func(n int) uint64 { return (uint64(n) + 7) &^ 7 }
+	return uint64(i.MaxEntries) * (round(i.KeySize) + round(i.ValueSize))
 }
 
 // leastRing is the smallest ring with frames that hold a row of the map.
@@ -39,7 +41,7 @@ func fittingRing(i *reader.Info) (uint64, error) {
 	if size <= maxRing {
 		return size, nil
 	}
-	return 0, fmt.Errorf("%s: %w: %d rows of %d + %d bytes are %s a scan, %d scans are %s, and a ring is at most %s unless you say so; "+
+	return 0, fmt.Errorf("%s: %w: %d rows of %d + %d bytes, each aligned to 8, are %s a scan, %d scans are %s, and a ring is at most %s unless you say so; "+
 		"set --ring-bytes (rings[].bytes) to what the map really needs, at least %s",
 		i.Pin, shm.ErrTooLarge, i.MaxEntries, i.KeySize, i.ValueSize, size64(scanBytes(i)), keptScans, size64(keptScans*scanBytes(i)),
 		size64(maxRing), size64(leastRing(i)))

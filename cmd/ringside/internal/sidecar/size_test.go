@@ -42,7 +42,7 @@ func TestRingFitsFourScans(t *testing.T) {
 func TestWhatDoesNotFitIsRefusedWithTheArithmetic(t *testing.T) {
 	automatic, small := &ring{config: config.Ring{Name: "main"}}, &ring{config: config.Ring{Name: "main", Bytes: 8192}}
 	_, err := automatic.room([]*reader.Info{mapOf(10_000_000, 4, 32)})
-	want := "/p/m: too large for the ring: 10000000 rows of 4 + 32 bytes are 343.3MiB a scan, 4 scans are 1.3GiB, and a ring is at most 256MiB unless you say so; set --ring-bytes"
+	want := "/p/m: too large for the ring: 10000000 rows of 4 + 32 bytes, each aligned to 8, are 381.5MiB a scan, 4 scans are 1.5GiB, and a ring is at most 256MiB unless you say so; set --ring-bytes"
 	if !errors.Is(err, shm.ErrTooLarge) || !strings.Contains(err.Error(), want) {
 		t.Fatalf("got  %v\nwant %s", err, want)
 	}

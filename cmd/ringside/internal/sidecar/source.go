@@ -34,7 +34,10 @@ type source struct {
 }
 
 func (s *source) options(maxHold time.Duration) reader.Options {
-	return reader.Options{Name: s.name, Consistency: reader.Consistency(s.want.Consistency), MaxHold: maxHold}
+	return reader.Options{
+		Name: s.name, MaxHold: maxHold,
+		Consistency: reader.Consistency(s.want.Consistency), PerCPU: reader.PerCPU(s.want.PerCPU),
+	}
 }
 
 // moveTo makes the next scan go to another producer, which takes the place of
@@ -97,7 +100,7 @@ func hopeless(err error) bool {
 // job makes the pool read the source.
 func (s *Sidecar) job(x *source, opened *reader.Source) reader.Job {
 	return reader.Job{
-		Source: opened, Destination: x.dst, Every: x.want.Every,
+		Source: opened, Destination: x.dst, Every: x.want.Every, Idle: true,
 		OnReplaced: func(*reader.Source) (*reader.Source, reader.Destination, error) { return s.follow(x) },
 		OnScan: func(_ reader.ScanStats, err error) {
 			x.dst.scanned()
@@ -128,7 +131,8 @@ func (s *Sidecar) follow(x *source) (*reader.Source, reader.Destination, error) 
 	if err != nil {
 		return nil, nil, errors.Join(err, opened.Close())
 	}
-	s.log.Info().Str("source", x.name).Str("pin", x.pin).Uint32("map_id", opened.Info().MapID).
-		Uint32("was", before.MapID).Msg("the map was replaced, following")
+	s.log.about(zerolog.InfoLevel, x.name, "the map was replaced, following", func(e *zerolog.Event) {
+		e.Str("source", x.name).Str("pin", x.pin).Uint32("map_id", opened.Info().MapID).Uint32("was", before.MapID)
+	})
 	return opened, x.dst, nil
 }

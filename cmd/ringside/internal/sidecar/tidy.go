@@ -23,21 +23,61 @@ func (s *Sidecar) tidy(now time.Time) {
 	var closing []*epoch
 	s.mu.Lock()
 	s.duty.add(now, busy)
-	rests := s.active && !s.config.Reader.ReadWhenIdle && len(s.leases) == 0 && now.Sub(s.lonely) >= lonelyFor
-	if rests {
-		s.active = false
-		s.pool.SetActive(false)
-	}
+	resting := s.lonelyRings(now)
+	s.rest(resting)
 	for _, r := range s.rings {
 		closing = append(closing, s.forgotten(r, now)...)
 	}
 	s.mu.Unlock()
-	if rests {
-		s.log.about(zerolog.InfoLevel, "reader", "nobody is attached, reading rests", nil)
+	for _, r := range resting {
+		s.log.about(zerolog.InfoLevel, r.config.Name, "nobody is attached, reading rests", nil)
 	}
 	for _, e := range closing {
 		if err := e.close(); err != nil {
 			s.log.Error().Err(err).Msg("an old ring was not given back")
+		}
+	}
+}
+
+// lonelyRings are those that were read and that nobody has been attached to for
+// a while. The caller holds the mutex.
+func (s *Sidecar) lonelyRings(now time.Time) (list []*ring) {
+	if s.config.Reader.ReadWhenIdle {
+		return nil
+	}
+	attached := map[string]bool{}
+	for l := range s.leases {
+		attached[l.Ring] = true
+	}
+	for _, r := range s.rings {
+		if r.active && !attached[r.config.Name] && now.Sub(r.lonely) >= lonelyFor {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+// rest stops reading for rings, and altogether if that were all. The caller
+// holds the mutex.
+func (s *Sidecar) rest(rings []*ring) {
+	if len(rings) == 0 {
+		return
+	}
+	for _, r := range rings {
+		r.setActive(false)
+	}
+	if !slices.ContainsFunc(s.rings, func(r *ring) bool { return r.active }) {
+		s.pool.SetActive(false)
+	}
+}
+
+// setActive switches between reading a ring's maps and letting them rest. The
+// caller holds the sidecar's mutex.
+func (r *ring) setActive(active bool) {
+	r.active = active
+	for _, x := range r.sources {
+		if x.task != nil {
+			x.task.SetActive(active)
 		}
 	}
 }
@@ -93,9 +133,9 @@ func (s *Sidecar) supersede(old *epoch) {
 // not wait a whole interval for its first row. Those who attach all the time do
 // not get more than one round a second for it. The caller holds the mutex.
 func (s *Sidecar) attached(r *ring, now time.Time) {
-	if !s.active {
-		s.active = true
-		s.pool.SetActive(true) // which makes everything due
+	if !r.active {
+		r.setActive(true) // which makes everything due
+		s.pool.SetActive(true)
 		r.forced = now
 		return
 	}

@@ -30,11 +30,41 @@ type Sidecar struct {
 	Capabilities   []string `json:"capabilities"`
 	Workers        int      `json:"workers"`
 	Duty           float64  `json:"duty"` // share of one CPU spent reading, lately
+	Pool           Pool     `json:"pool"`
 	// RecursionMisses are the events that BPF programs of others lost since
 	// the sidecar started; null if the kernel does not let it look.
 	RecursionMisses *uint64 `json:"recursion_misses"`
 	Memory          Memory  `json:"memory"`
 	Runtime         Runtime `json:"runtime"`
+}
+
+// Pool is how the workers are doing. Latencies are those of the last second or
+// so in which there was something to read.
+type Pool struct {
+	WorkersMin  int     `json:"workers_min"`
+	WorkersMax  int     `json:"workers_max"`
+	Running     int     `json:"running"`     // scans at this moment
+	Change      *Change `json:"last_change"` // of their number; null: there was none
+	DutyAllowed float64 `json:"duty_allowed"`
+	DutyWanted  float64 `json:"duty_wanted"` // what the intervals asked for would take
+	Stretch     float64 `json:"stretch"`     // largest factor on an interval, so that allowed is enough
+	LateNSP99   int64   `json:"late_ns_p99"` // from due to begun
+	CallNSP99   int64   `json:"call_ns_p99"` // single calls that read one element or one batch
+	// CallClock is "kernel" if the kernel times those calls, "user" if their
+	// caller does; CallClockReason why not the kernel, if it was asked to.
+	CallClock       string `json:"call_clock"`
+	CallClockReason string `json:"call_clock_reason"`
+	SlowCalls       uint64 `json:"slow_calls"`      // longer than 500 us; the kernel alone knows
+	LongestCallNS   int64  `json:"longest_call_ns"` // since the start; the kernel alone knows
+	CPUs            []int  `json:"cpus"`            // that workers stay on; empty: any
+}
+
+// Change is one step of the number of workers.
+type Change struct {
+	AgeNS  int64  `json:"age_ns"`
+	From   int    `json:"from"`
+	To     int    `json:"to"`
+	Reason string `json:"reason"`
 }
 
 // Memory is what the sidecar holds. Rings are shared memory and part of RSS.
@@ -78,7 +108,9 @@ type Source struct {
 	ValueSize     int      `json:"value_size"`
 	Entries       int      `json:"entries"` // rows of the last scan
 	MaxEntries    int      `json:"max_entries"`
-	EveryNS       int64    `json:"every_ns"` // as asked for
+	EveryNS       int64    `json:"every_ns"`     // as asked for
+	EffectiveNS   int64    `json:"effective_ns"` // as stretched
+	CPUNS         int64    `json:"cpu_ns"`       // of one scan, smoothed
 	Scans         uint64   `json:"scans"`
 	ReadNS        Quantile `json:"read_ns"`
 	HoldNSMax     int64    `json:"hold_ns_max"`

@@ -22,6 +22,23 @@ sidecar.heartbeat_age_ns
 sidecar.capabilities[]
 sidecar.workers
 sidecar.duty
+sidecar.pool.workers_min
+sidecar.pool.workers_max
+sidecar.pool.running
+sidecar.pool.last_change.age_ns
+sidecar.pool.last_change.from
+sidecar.pool.last_change.to
+sidecar.pool.last_change.reason
+sidecar.pool.duty_allowed
+sidecar.pool.duty_wanted
+sidecar.pool.stretch
+sidecar.pool.late_ns_p99
+sidecar.pool.call_ns_p99
+sidecar.pool.call_clock
+sidecar.pool.call_clock_reason
+sidecar.pool.slow_calls
+sidecar.pool.longest_call_ns
+sidecar.pool.cpus[]
 sidecar.recursion_misses
 sidecar.memory.rss_bytes
 sidecar.memory.rings_bytes
@@ -49,6 +66,8 @@ rings[].sources[].value_size
 rings[].sources[].entries
 rings[].sources[].max_entries
 rings[].sources[].every_ns
+rings[].sources[].effective_ns
+rings[].sources[].cpu_ns
 rings[].sources[].scans
 rings[].sources[].read_ns.p50
 rings[].sources[].read_ns.p99
@@ -75,6 +94,8 @@ func sample() *Document {
 		SchemaVersion: SchemaVersion,
 		Health:        Judge(Facts{Readable: 1}, []Reason{{SourceMissing, "source flows: /p/flows: nothing is pinned there", "nearest: /p/flow"}}),
 		Sidecar: Sidecar{Version: "v1.2.3", PID: 42, UptimeSeconds: 3723, Capabilities: []string{"cap_bpf"}, Workers: 2, Duty: 0.034,
+			Pool: Pool{WorkersMin: 2, WorkersMax: 8, DutyAllowed: 0.2, DutyWanted: 0.5, Stretch: 2.5, CallClock: "user", CPUs: []int{1},
+				LateNSP99: 20_390_000, CallNSP99: 250_000, Change: &Change{AgeNS: 61e9, From: 2, To: 4, Reason: "work waited"}},
 			RecursionMisses: &misses, Memory: Memory{RSS: 30 << 20, Rings: 16 << 20, History: 1 << 20}},
 		Rings: []Ring{{
 			Name: "main", Bytes: 16 << 20, Epoch: "00000000000000ff", Delivery: "lossy", Frames: 12345, Rows: 9876543,

@@ -36,6 +36,7 @@ const (
 	SourceUnpinned    Code = "source_unpinned"
 	SourceLate        Code = "source_late"
 	DutyExceeded      Code = "duty_exceeded"
+	CPUsRefused       Code = "cpus_refused"
 	RingSmall         Code = "ring_small"
 	HeartbeatLate     Code = "heartbeat_late"
 )

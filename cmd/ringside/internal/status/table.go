@@ -39,8 +39,11 @@ func Table(w io.Writer, d *Document, color bool) error {
 	if s.RecursionMisses != nil {
 		misses = count(*s.RecursionMisses)
 	}
-	p.line("workers %d  duty %.1f%%  memory %s, rings %s  events lost by other programs %s",
-		s.Workers, 100*s.Duty, size(s.Memory.RSS), size(s.Memory.Rings+s.Memory.History), misses)
+	p.line("workers %d of %d  duty %.1f%% of %.0f%%%s  memory %s, rings %s  events lost by other programs %s",
+		s.Workers, s.Pool.WorkersMax, 100*s.Duty, 100*s.Pool.DutyAllowed, stretched(s.Pool.Stretch), size(s.Memory.RSS), size(s.Memory.Rings+s.Memory.History), misses)
+	if c := s.Pool.Change; c != nil {
+		p.line("    workers %d to %d, %v ago: %s", c.From, c.To, time.Duration(c.AgeNS).Round(time.Second), clean(c.Reason))
+	}
 	for _, r := range d.Health.Reasons {
 		p.line("%s %s", p.paint(alarm, string(r.Code)+":"), clean(r.Message))
 		if r.Remedy != "" {
@@ -51,6 +54,14 @@ func Table(w io.Writer, d *Document, color bool) error {
 		p.ring(&d.Rings[i])
 	}
 	return p.err
+}
+
+// stretched tells that intervals are longer than asked for.
+func stretched(factor float64) string {
+	if factor <= 1 {
+		return ""
+	}
+	return fmt.Sprintf(" (intervals up to x %.1f)", factor)
 }
 
 func (p *page) ring(r *Ring) {

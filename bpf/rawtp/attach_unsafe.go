@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package demo
+package rawtp
 
 import (
 	"fmt"
@@ -12,14 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// attachRawTracepoint runs prog at a raw tracepoint until the file is closed, or its owner dies.
+// Attach runs prog at a raw tracepoint until the file is closed, or its owner dies.
 //
 // Package link of cilium/ebpf does this and forty other things, among them reading symbol tables, and
 // would make the privileged program 0.1 MB larger for one system call.
 //
 // Unsafe: attr is the kernel's union bpf_attr for BPF_RAW_TRACEPOINT_OPEN, passed with its size. Its
 // pointer is to the NUL-terminated name, which stays where it is while pinned.
-func attachRawTracepoint(name string, prog *ebpf.Program) (*os.File, error) {
+func Attach(name string, prog *ebpf.Program) (*os.File, error) {
 	text, err := unix.BytePtrFromString(name)
 	if err != nil {
 		return nil, err
