@@ -77,6 +77,9 @@ func TestOpenNoBPFFS(t *testing.T) {
 	}
 	_, err = reader.Open(path, reader.Options{})
 	wantPinError(t, err, reader.ErrNotBPFFS, path, "mount -t bpf bpf "+filepath.Dir(path))
+	dir := filepath.Join(t.TempDir(), "later")
+	_, err = reader.Open(filepath.Join(dir, "flows"), reader.Options{})
+	wantPinError(t, err, reader.ErrNotBPFFS, dir, "; mkdir -p "+dir+" && mount -t bpf bpf "+dir)
 }
 
 func TestOpenPermissionDenied(t *testing.T) {

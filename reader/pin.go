@@ -117,16 +117,23 @@ func checkBPFFS(path, dir string) error {
 		return nil
 	}
 	return &PinError{Path: path, Cause: fmt.Errorf("%w: %s is on another file system", ErrNotBPFFS, dir),
-		Remedy: "mount -t bpf bpf " + mountHint(path)}
+		Remedy: mountHint(path)}
 }
 
-// mountHint is where a bpffs was probably meant to be.
+// mountHint mounts a bpffs where one was probably meant to be.
 func mountHint(path string) string {
-	const usual = "/sys/fs/bpf"
+	const usual, mount = "/sys/fs/bpf", "mount -t bpf bpf "
 	if rel, err := filepath.Rel(usual, path); err == nil && filepath.IsLocal(rel) {
-		return usual
+		return mount + usual
 	}
-	return filepath.Dir(path)
+	dir := filepath.Dir(path)
+	for hasMeta(dir) {
+		dir = filepath.Dir(dir)
+	}
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return "mkdir -p " + dir + " && " + mount + dir
+	}
+	return mount + dir
 }
 
 // nearestDir is the deepest existing directory above path.

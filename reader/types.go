@@ -75,7 +75,7 @@ func lookupType(t ebpf.MapType) mapType {
 func named(e unix.Errno) error {
 	if e == enotsupp {
 		// Wrapped, so that errors.Is finds the number.
-		return fmt.Errorf("not supported for this map (ENOTSUPP): %w", e)
+		return fmt.Errorf("not supported for this map (ENOTSUPP, %w)", e)
 	}
 	return e
 }

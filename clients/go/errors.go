@@ -39,6 +39,17 @@ var (
 	ErrClosed = errors.New("subscription is closed")
 )
 
+// Must is v, or panics with err. It is for programs that an error of [Attach],
+// [RowsOf] or a batch leaves nothing to do:
+//
+//	sub := ringside.Must(ringside.Attach(ctx, ringside.Options{}))
+func Must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
 // LayoutError says where a Go type and the rows of a source part ways. As an
 // error of [Subscription.Batches] it does not end the loop: a map was replaced
 // by one of another layout, and the typed views of its old layout show none of

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
 
 	"github.com/ringside-bpf/ringside/cmd/ringside/internal/acl"
 	"github.com/ringside-bpf/ringside/cmd/ringside/internal/config"
@@ -79,6 +80,7 @@ var meanings = []struct {
 	{handoff.ErrPermission, exitPermission},
 	{handoff.ErrNotAllowed, exitPermission},
 	{fs.ErrPermission, exitPermission},
+	{unix.EROFS, exitPermission}, // /run in a container without a volume for it
 	{handoff.ErrNoSidecar, exitUnavailable},
 	{handoff.ErrNoReply, exitUnavailable},
 	{handoff.ErrHangup, exitUnavailable},

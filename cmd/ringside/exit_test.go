@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/ringside-bpf/ringside/cmd/ringside/internal/config"
@@ -35,6 +36,7 @@ func TestExitCodes(t *testing.T) {
 		{reader.ErrNotMap, exitConfig},
 		{&reader.PinError{Cause: fmt.Errorf("%w: %w", reader.ErrPermission, fs.ErrPermission)}, exitPermission},
 		{errors.Join(reader.ErrNotMap, reader.ErrPermission), exitPermission},
+		{&fs.PathError{Op: "mkdir", Path: "/run/ringside", Err: syscall.EROFS}, exitPermission},
 		{errors.New("a bug"), exitInternal},
 	} {
 		if got := exitCode(fmt.Errorf("around it: %w", tt.err)); tt.err != nil && got != tt.want {

@@ -49,6 +49,22 @@ func TestQuote(t *testing.T) {
 	}
 }
 
+func TestSchemaColumn(t *testing.T) {
+	for _, c := range []struct {
+		m         Map
+		cell, why string
+	}{
+		{Map{Schema: true, Readable: true, EngineReason: "fast"}, "yes", "fast"},
+		{Map{SchemaReason: "no BTF", Readable: true, EngineReason: "fast"}, "no", "fast; no schema: no BTF"},
+		{Map{Schema: true, SchemaReason: "no BTF", Readable: true, EngineReason: "fast"}, "in part", "fast; no more of a schema: no BTF"},
+		{Map{SchemaReason: "no BTF", EngineReason: "a stream"}, "no", "a stream"},
+	} {
+		if cell, why := c.m.schemaCell(), c.m.why(); cell != c.cell || why != c.why {
+			t.Errorf("%+v: %q, %q", c.m, cell, why)
+		}
+	}
+}
+
 func TestMountsAreFound(t *testing.T) {
 	got := bpffsMounts(strings.NewReader(`proc /proc proc rw 0 0
 bpf /sys/fs/bpf bpf rw,mode=700 0 0

@@ -21,7 +21,7 @@ func (d *Pinned) WriteTable(w io.Writer) error {
 		t := newTable(w, "PIN", "TYPE", "KEY", "VALUE", "MAX ENTRIES", "SCHEMA", "ENGINE", "WHY")
 		for i := range d.Maps {
 			m := &d.Maps[i]
-			t.row(m.Pin, m.MapType, bytes(m.KeySize), m.valueCell(), strconv.Itoa(m.MaxEntries), yesNo(m.Schema), m.engineCell(), m.why())
+			t.row(m.Pin, m.MapType, bytes(m.KeySize), m.valueCell(), strconv.Itoa(m.MaxEntries), m.schemaCell(), m.engineCell(), m.why())
 		}
 		if err := t.Flush(); err != nil {
 			return err
@@ -77,7 +77,21 @@ func (m *Map) why() string {
 	if !m.Readable || m.SchemaReason == "" {
 		return m.EngineReason
 	}
-	return m.EngineReason + "; no schema: " + m.SchemaReason
+	what := "no schema: "
+	if m.Schema {
+		what = "no more of a schema: "
+	}
+	return m.EngineReason + "; " + what + m.SchemaReason
+}
+
+func (m *Map) schemaCell() string {
+	switch {
+	case !m.Schema:
+		return "no"
+	case m.SchemaReason != "":
+		return "in part" // of key or value alone
+	}
+	return "yes"
 }
 
 // WriteTable prints the document for people: what each map is, and the commands
@@ -113,13 +127,6 @@ func newTable(w io.Writer, head ...string) table {
 func (t table) row(cells ...string) { fmt.Fprintln(t, strings.Join(cells, "\t")) }
 
 func bytes(n int) string { return strconv.Itoa(n) + " B" }
-
-func yesNo(b bool) string {
-	if b {
-		return "yes"
-	}
-	return "no"
-}
 
 func dash(s string) string {
 	if s == "" {

@@ -32,7 +32,8 @@ type epoch struct {
 	finished  chan struct{}
 	// stuck is set before finished is closed if claims were still in flight. The
 	// kernel may yet write there, so that the memory must not be given back.
-	stuck error
+	stuck   error
+	settled bool // though stuck, no claim was in flight when last looked at
 
 	mu     sync.Mutex // between the heart and the end
 	closed bool

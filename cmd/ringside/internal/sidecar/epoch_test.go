@@ -104,7 +104,7 @@ func TestOldEpochsAreBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.supersede(old)
+		r.supersede(old, finishPatience)
 	}
 	r.eventually(fmt.Sprintf("%d of %d leases", maxOldEpochs, held), func(d *status.Document) bool {
 		return len(d.Rings[0].Consumers) == maxOldEpochs
@@ -133,11 +133,20 @@ func TestMemoryUnderAClaimIsKept(t *testing.T) {
 		t.Fatal("finished over an open claim")
 	}
 	r := &ring{old: []*epoch{e}}
-	if closing := (&Sidecar{}).forgotten(r, now); len(closing) != 0 || len(r.old) != 0 {
-		t.Fatalf("%d rings to be given back, %d kept in the list", len(closing), len(r.old))
+	if closing := (&Sidecar{}).forgotten(r, now); len(closing) != 0 || len(r.old) != 0 || len(r.released()) != 0 || len(r.stuck) != 1 {
+		t.Fatalf("%d rings to be given back, %d old ones, %d stuck", len(closing), len(r.old), len(r.stuck))
+	}
+	if n, bytes := r.stuckMemory(); n != 1 || bytes < minRing {
+		t.Fatalf("%d epochs of %d bytes are in the books", n, bytes)
 	}
 	claimed[len(claimed)-1] = 1 // would be a fault
 	producer.Abort()
+	if closing := r.released(); len(closing) != 0 {
+		t.Fatal("given back while the call may be on its way out")
+	}
+	if closing := r.released(); len(closing) != 1 || len(r.stuck) != 0 {
+		t.Fatalf("%d rings to be given back, %d stuck", len(closing), len(r.stuck))
+	}
 	if err := e.close(); err != nil {
 		t.Fatal(err)
 	}

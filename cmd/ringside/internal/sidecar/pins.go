@@ -152,7 +152,7 @@ func (s *Sidecar) open(r *ring, now time.Time) {
 	}
 	old, refused := r.admit(batch, now)
 	s.mu.Unlock()
-	s.supersede(old)
+	s.supersede(old, finishPatience)
 	for _, x := range batch {
 		if err := refused[x]; err != nil {
 			s.cannot(x, errors.Join(err, opened[x].Close()), now)

@@ -41,9 +41,11 @@ func (s *Sidecar) document(process status.Sidecar, visible []string) *status.Doc
 	reasons := s.processReasons(&doc.Sidecar, pool)
 	for _, r := range s.rings {
 		doc.Sidecar.Memory.Rings += r.current.Load().publisher.Geometry().TotalBytes
-		for _, e := range r.old {
+		for _, e := range slices.Concat(r.old, r.stuck) {
 			doc.Sidecar.Memory.History += e.publisher.Geometry().TotalBytes
 		}
+		_, stuck := r.stuckMemory()
+		doc.Sidecar.Memory.Stuck += stuck
 		if !slices.Contains(visible, r.config.Name) {
 			continue
 		}
@@ -61,6 +63,7 @@ func (s *Sidecar) document(process status.Sidecar, visible []string) *status.Doc
 			reasons = append(reasons, why...)
 		}
 		reasons = append(reasons, s.patternReasons(r)...)
+		reasons = append(reasons, r.stallReasons(r.current.Load().openFor())...)
 		doc.Rings = append(doc.Rings, line)
 	}
 	doc.Health = status.Judge(facts, reasons)

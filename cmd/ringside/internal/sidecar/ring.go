@@ -25,6 +25,7 @@ type ring struct {
 	rules   *acl.Rules
 	current atomic.Pointer[epoch] // stored under the mutex; the heart loads it without
 	old     []*epoch              // oldest first
+	stuck   []*epoch              // ended over an open claim, and held by nobody else
 	sources []*source
 	active  bool      // somebody reads it, or it is read in any case
 	lonely  time.Time // when the last consumer left
@@ -97,6 +98,9 @@ func (r *ring) append(batch []*source) error {
 // begin replaces the ring's memory: everything that is read, and the batch,
 // moves over.
 func (r *ring) begin(room shm.Config, batch []*source, now time.Time) (old *epoch, err error) {
+	if err := r.mayBegin(); err != nil {
+		return nil, err
+	}
 	next, err := newEpoch(room)
 	if err != nil {
 		return nil, err

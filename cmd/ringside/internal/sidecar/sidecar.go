@@ -258,7 +258,7 @@ func (s *Sidecar) close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, r := range s.rings {
-		for _, e := range append(r.old, r.current.Load()) {
+		for _, e := range slices.Concat(r.old, r.stuck, []*epoch{r.current.Load()}) {
 			if e != nil {
 				errs = append(errs, e.close())
 			}

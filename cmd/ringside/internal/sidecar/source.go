@@ -127,7 +127,7 @@ func (s *Sidecar) follow(x *source) (*reader.Source, reader.Destination, error) 
 		x.info = before
 	}
 	s.mu.Unlock()
-	s.supersede(old)
+	s.supersede(old, finishPatience)
 	if err != nil {
 		return nil, nil, errors.Join(err, opened.Close())
 	}

@@ -27,8 +27,12 @@ func (s *Sidecar) tidy(now time.Time) {
 	s.rest(resting)
 	for _, r := range s.rings {
 		closing = append(closing, s.forgotten(r, now)...)
+		closing = append(closing, r.released()...)
 	}
 	s.mu.Unlock()
+	for _, r := range s.rings {
+		s.unstall(r, now)
+	}
 	for _, r := range resting {
 		s.log.about(zerolog.InfoLevel, r.config.Name, "nobody is attached, reading rests", nil)
 	}
@@ -82,6 +86,17 @@ func (r *ring) setActive(active bool) {
 	}
 }
 
+// unstall gives a ring's other sources a new epoch if one of them hangs.
+func (s *Sidecar) unstall(r *ring, now time.Time) {
+	s.mu.Lock()
+	old, err := r.renew(r.current.Load().openFor(), now)
+	s.mu.Unlock()
+	if err != nil {
+		s.log.about(zerolog.WarnLevel, r.config.Name, "a ring that stalls cannot be replaced", func(e *zerolog.Event) { e.Err(err) })
+	}
+	s.supersede(old, stalledPatience)
+}
+
 // forgotten takes the old epochs that nobody holds off the ring, and takes them
 // away from those who hold too many. The caller holds the mutex.
 func (s *Sidecar) forgotten(r *ring, now time.Time) (closing []*epoch) {
@@ -99,6 +114,8 @@ func (s *Sidecar) forgotten(r *ring, now time.Time) (closing []*epoch) {
 		}
 		if e.stuck == nil {
 			closing = append(closing, e)
+		} else {
+			r.stuck = append(r.stuck, e)
 		}
 		return true
 	})
@@ -116,14 +133,14 @@ func (s *Sidecar) holders(e *epoch) (list []*handoff.Lease) {
 }
 
 // supersede tells the consumers of an epoch that was replaced to attach again.
-func (s *Sidecar) supersede(old *epoch) {
+func (s *Sidecar) supersede(old *epoch, patience time.Duration) {
 	if old == nil {
 		return
 	}
 	g := old.publisher.Geometry()
 	s.log.Info().Str("ring", g.Name).Str("was", size64(g.DataBytes).String()).Msg("the ring was replaced, consumers attach again")
 	s.background.Go(func() {
-		if err := old.finish(shm.StateSuperseded, finishPatience); err != nil {
+		if err := old.finish(shm.StateSuperseded, patience); err != nil {
 			s.log.Warn().Str("ring", g.Name).Err(err).Msg("a scan hangs in the old ring, its memory is kept")
 		}
 	})

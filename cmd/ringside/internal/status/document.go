@@ -73,6 +73,7 @@ type Memory struct {
 	Rings   uint64 `json:"rings_bytes"`
 	Scratch uint64 `json:"scratch_bytes"`
 	History uint64 `json:"history_bytes"` // rings that were superseded and are still held
+	Stuck   uint64 `json:"stuck_bytes"`   // of history: calls that do not return may write there
 }
 
 // Runtime is what the language runtime adds to latency.

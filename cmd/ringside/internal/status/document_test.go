@@ -44,6 +44,7 @@ sidecar.memory.rss_bytes
 sidecar.memory.rings_bytes
 sidecar.memory.scratch_bytes
 sidecar.memory.history_bytes
+sidecar.memory.stuck_bytes
 sidecar.runtime.sched_p99_ns
 sidecar.runtime.gc_pause_p99_ns
 rings[].name

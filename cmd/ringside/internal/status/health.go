@@ -38,6 +38,7 @@ const (
 	DutyExceeded      Code = "duty_exceeded"
 	CPUsRefused       Code = "cpus_refused"
 	RingSmall         Code = "ring_small"
+	RingStalled       Code = "ring_stalled"
 	HeartbeatLate     Code = "heartbeat_late"
 )
 
