@@ -132,7 +132,7 @@ func newObserver(steady int) *observer {
 func (o *observer) watch(ctx context.Context, read func() error, lasts time.Duration) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	const enoughAborted = 20 // some ways never get to the end
+	const enoughAborted = 3 // some ways never get to the end
 	for start := time.Now(); o.row.Scans == 0 && o.row.Aborted < enoughAborted || time.Since(start) < lasts; {
 		if err := ctx.Err(); err != nil {
 			return err

@@ -30,7 +30,7 @@ func commands(stdout, stderr io.Writer) []*cli.Command {
 func allCommand(stdout, stderr io.Writer) *cli.Command {
 	return &cli.Command{
 		Name: "all", Usage: "every experiment, one after the other",
-		Flags: []cli.Flag{entriesFlag(), &cli.BoolFlag{Name: "short", Usage: "measure a few rounds only"}, outputFlag()},
+		Flags: []cli.Flag{entriesFlag(), &cli.BoolFlag{Name: "short", Usage: "measure a few rounds only, and leave out large maps"}, outputFlag()},
 		Action: func(c *cli.Context) error {
 			for i, e := range experiments() {
 				o, err := parseOptions(c, e)
@@ -95,7 +95,7 @@ func parseOptions(c *cli.Context, e experiment) (options, error) {
 	}
 	switch {
 	case c.Bool("short"):
-		o.lasts, o.short = e.short, true
+		o.lasts, o.short, o.large = e.short, true, 0
 	case c.IsSet("for"):
 		o.lasts = c.Duration("for")
 	}

@@ -132,7 +132,7 @@ func (d disturber) watch(ctx context.Context, probe *lab.Probe, lasts time.Durat
 func disturbTable(r *result, rows []disturbRow) {
 	t := &table.Table{Title: "Events that a tracing program was not shown", Columns: []table.Column{table.Text("map"), table.Text("contender"),
 		table.Number("scans"), table.Number("events"), table.Number("missed"), table.Number("of them"), table.Number("by the kernel's count")}}
-	r.chart = &picture{title: "Events that a tracing program was not shown, in percent", note: "Less is better."}
+	r.chart = &picture{title: "Events that a tracing program was not shown, in percent", note: "Less is better. Each map has a scale of its own."}
 	chosen, lookups := uint64(0), uint64(0)
 	for _, row := range rows {
 		name := row.Contender
@@ -144,7 +144,7 @@ func disturbTable(r *result, rows []disturbRow) {
 		}
 		share := 100 * float64(row.Misses) / float64(max(row.Events, 1))
 		t.Add(row.Map, name, table.Count(int64(row.Scans)), table.Count(int64(row.Events)), table.Count(int64(row.Misses)), table.Figure(share)+" %", table.Count(int64(row.Counted)))
-		r.chart.bar("while a "+row.Map+" is read by", chart.Bar{Label: name, Value: share, Text: table.Figure(share) + " %", Ours: row.Chosen})
+		r.chart.bar("map: "+row.Map, chart.Bar{Label: name, Value: share, Text: table.Figure(share) + " %", Ours: row.Chosen})
 	}
 	r.tables = append(r.tables, t)
 	r.Figures = append(r.Figures,

@@ -67,7 +67,7 @@ func (e *entrants) contenders() []interleave.Contender[pass] {
 
 // watchHolds finds out how long the calls of each contender stay in the kernel.
 func (e *entrants) watchHolds(ctx context.Context) (all []float64, err error) {
-	const most, least, enough = 9, 2, 50 * time.Millisecond
+	const most = 9
 	runtime.LockOSThread() // it is a thread that is watched
 	defer runtime.UnlockOSThread()
 	calls, err := lab.OpenCalls()
@@ -79,8 +79,12 @@ func (e *entrants) watchHolds(ctx context.Context) (all []float64, err error) {
 		return nil, err
 	}
 	for _, c := range e.list {
+		enough := 50 * time.Millisecond
+		if c.ours != nil { // what is promised deserves a closer look
+			enough = time.Second
+		}
 		var holds []float64
-		for start := time.Now(); len(holds) < least || len(holds) < most && time.Since(start) < enough; {
+		for start := time.Now(); len(holds) == 0 || len(holds) < most && time.Since(start) < enough; {
 			t, err := calls.Watch(func() error { return c.read(ctx, new(pass)) })
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", c.label(), err)

@@ -125,7 +125,11 @@ func (w written) Inspired() (string, error) { return markdown(inspired(w.Chapter
 
 // Text says what fell short.
 func (f figure) Text() string {
-	return fmt.Sprintf("%s: %s, expected %s", f.Name, f.with(f.Got), f.expected())
+	text := fmt.Sprintf("%s: %s, expected %s", f.Name, f.with(f.Got), f.expected())
+	if f.Floor != "" {
+		text += " (" + f.Floor + ")"
+	}
+	return text
 }
 
 // Table lays one table out.

@@ -15,12 +15,12 @@ import (
 // tune finds the chunk size with which a batch loop reads a map fastest. A
 // contender that is badly set up is no contender.
 func tune(entries int, with func(chunk int) bare) (best int, err error) {
-	const tries = 5
+	const tries, enough, most = 5, 20 * time.Millisecond, 1 << 18
 	fastest := 0.0
-	for chunk := 256; chunk <= 4*entries; chunk *= 4 {
+	for chunk := 256; chunk <= min(4*entries, most); chunk *= 4 {
 		read := with(min(chunk, entries))
 		var took []float64
-		for range tries {
+		for begin := time.Now(); len(took) == 0 || len(took) < tries && time.Since(begin) < enough; {
 			start := time.Now()
 			if _, err = read(); err != nil {
 				break

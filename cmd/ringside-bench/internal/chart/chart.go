@@ -35,13 +35,13 @@ const (
   text { font: 13px system-ui, sans-serif; fill: #1f2328; }
   .head { font-weight: 600; }
   .note { fill: #59636e; }
-  .bar { fill: #9aa4af; }
+  .bar { fill: #818b98; }
   .ours { fill: #0969da; }
   @media (prefers-color-scheme: dark) {
     .page { fill: #0d1117; }
     text { fill: #e6edf3; }
     .note { fill: #9198a1; }
-    .bar { fill: #59636e; }
+    .bar { fill: #7d8590; }
     .ours { fill: #4493f8; }
   }
 `
