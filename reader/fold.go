@@ -13,7 +13,8 @@ import (
 // lookups of bpf(2) give every CPU's.
 type foldEngine struct {
 	engine
-	dst foldDestination
+	dst   foldDestination
+	inner pass // of the engine behind; kept here so that no scan allocates it
 }
 
 const foldBytes = 256 << 10
@@ -25,7 +26,7 @@ func (s *Source) folded(e engine) engine {
 	}
 	raw := s.rawRows()
 	room := max(foldBytes, raw.bytes(1))
-	return &foldEngine{e, foldDestination{
+	return &foldEngine{engine: e, dst: foldDestination{
 		mem: make([]byte, alignUp(room)), cpus: s.cpus, sum: s.sum,
 		in: raw, out: interleaved{(raw.key + 7) &^ 7, (raw.key+7)&^7 + 8*len(s.sum)},
 	}}
@@ -35,12 +36,12 @@ func (e *foldEngine) scan(ctx context.Context, dst Destination, p *pass) error {
 	d := &e.dst
 	d.ctx, d.dst, d.pass, d.err = ctx, dst, p, nil
 	defer func() { d.ctx, d.dst, d.pass = nil, nil, nil }()
-	inner := *p
-	if err := e.engine.scan(ctx, d, &inner); d.err == nil {
+	e.inner = *p
+	if err := e.engine.scan(ctx, d, &e.inner); d.err == nil {
 		d.err = err
 	}
-	p.stats.HoldMax = inner.stats.HoldMax
-	p.stats.ScratchBytes = inner.stats.ScratchBytes + len(d.mem)
+	p.stats.HoldMax = e.inner.stats.HoldMax
+	p.stats.ScratchBytes = e.inner.stats.ScratchBytes + len(d.mem)
 	return d.err
 }
 
