@@ -28,7 +28,7 @@ TAGS    := urfave_cli_no_docs
 LDFLAGS := -s -w -X main.version=$(VERSION)
 # Inlining pays where rows are moved. In the libraries that parse a command line or print help it only
 # makes the privileged program 0.4 MB larger, so there it is off. The last pattern that matches counts.
-HOT := runtime internal sync syscall os time bytes strconv golang.org/x/sys github.com/ringside-bpf
+HOT := runtime internal sync syscall golang.org/x/sys github.com/ringside-bpf
 bin/ringside: GCFLAGS := -gcflags=all=-l $(HOT:%=-gcflags=%/...=)
 # Every folder in cmd/ is one program.
 PROGRAMS := $(patsubst cmd/%/,%,$(wildcard cmd/*/))
