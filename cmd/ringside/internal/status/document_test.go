@@ -97,7 +97,7 @@ func sample() *Document {
 		Sidecar: Sidecar{Version: "v1.2.3", PID: 42, UptimeSeconds: 3723, Capabilities: []string{"cap_bpf"}, Workers: 2, Duty: 0.034,
 			Pool: Pool{WorkersMin: 2, WorkersMax: 8, DutyAllowed: 0.2, DutyWanted: 0.5, Stretch: 2.5, CallClock: "user", CPUs: []int{1},
 				LateNSP99: 20_390_000, CallNSP99: 250_000, Change: &Change{AgeNS: 61e9, From: 2, To: 4, Reason: "work waited"}},
-			RecursionMisses: &misses, Memory: Memory{RSS: 30 << 20, Rings: 16 << 20, History: 1 << 20}},
+			RecursionMisses: &misses, Memory: Memory{RSS: 30 << 20, Rings: 16 << 20, Scratch: 96 << 10, History: 1 << 20, Stuck: 512 << 10}},
 		Rings: []Ring{{
 			Name: "main", Bytes: 16 << 20, Epoch: "00000000000000ff", Delivery: "lossy", Frames: 12345, Rows: 9876543,
 			Sources: []Source{

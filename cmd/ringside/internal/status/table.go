@@ -39,8 +39,10 @@ func Table(w io.Writer, d *Document, color bool) error {
 	if s.RecursionMisses != nil {
 		misses = count(*s.RecursionMisses)
 	}
-	p.line("workers %d of %d  duty %.1f%% of %.0f%%%s  memory %s, rings %s  events lost by other programs %s",
-		s.Workers, s.Pool.WorkersMax, 100*s.Duty, 100*s.Pool.DutyAllowed, stretched(s.Pool.Stretch), size(s.Memory.RSS), size(s.Memory.Rings+s.Memory.History), misses)
+	p.line("workers %d of %d  duty %.1f%% of %.0f%%%s  events lost by other programs %s",
+		s.Workers, s.Pool.WorkersMax, 100*s.Duty, 100*s.Pool.DutyAllowed, stretched(s.Pool.Stretch), misses)
+	p.line("memory %s  rings %s  history %s%s  scratch %s",
+		size(s.Memory.RSS), size(s.Memory.Rings), size(s.Memory.History), stuck(s.Memory.Stuck), size(s.Memory.Scratch))
 	if c := s.Pool.Change; c != nil {
 		p.line("    workers %d to %d, %v ago: %s", c.From, c.To, time.Duration(c.AgeNS).Round(time.Second), clean(c.Reason))
 	}
@@ -54,6 +56,14 @@ func Table(w io.Writer, d *Document, color bool) error {
 		p.ring(&d.Rings[i])
 	}
 	return p.err
+}
+
+// stuck tells how much of the history is not given back.
+func stuck(bytes uint64) string {
+	if bytes == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (%s stuck)", size(bytes))
 }
 
 // stretched tells that intervals are longer than asked for.

@@ -14,7 +14,8 @@ func TestTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `ringside v1.2.3  pid 42  up 1h2m3s  degraded
-workers 2 of 8  duty 3.4% of 20% (intervals up to x 2.5)  memory 30 MiB, rings 17 MiB  events lost by other programs 1,234
+workers 2 of 8  duty 3.4% of 20% (intervals up to x 2.5)  events lost by other programs 1,234
+memory 30 MiB  rings 16 MiB  history 1 MiB (512 KiB stuck)  scratch 96 KiB
     workers 2 to 4, 1m1s ago: work waited
 source_missing: source flows: /p/flows: nothing is pinned there
     nearest: /p/flow
