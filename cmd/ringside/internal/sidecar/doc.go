@@ -18,6 +18,8 @@
 // are read. A map that is replaced becomes a new source of the ring. When the
 // ring has no room for it, the ring itself is replaced: consumers are told to
 // attach again (a new epoch), and the memory of the old one lives until they
-// have. The sidecar refuses to start only if nothing of what it was asked to
+// have. A call into the kernel that does not return holds back its whole ring:
+// the other sources get a new epoch, and the memory that it may yet write to is
+// kept until it returns. The sidecar refuses to start only if nothing of what it was asked to
 // read can ever be read, or if a ring cannot hold what it was asked to hold.
 package sidecar
