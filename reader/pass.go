@@ -66,7 +66,9 @@ func (p *pass) held(ns int64) {
 	took := time.Duration(ns)
 	if took > p.longest {
 		now := threadCPU()
-		took = min(took, now-p.mark)
+		if ran := now - p.mark; ran > 0 { // else another thread: nobody had locked us to ours
+			took = min(took, ran)
+		}
 		p.mark, p.longest = now, max(p.longest, took)
 	}
 	p.stats.HoldMax = max(p.stats.HoldMax, took)

@@ -3,6 +3,7 @@
 package reader
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -98,6 +99,8 @@ func TestSizingOptions(t *testing.T) {
 
 // What a thread did not run is no hold.
 func TestHeldIsOnCPU(t *testing.T) {
+	runtime.LockOSThread() // whose clock is read
+	defer runtime.UnlockOSThread()
 	var c clock
 	var p pass
 	p.begin(&c, 1)
