@@ -260,3 +260,25 @@ func TestRingThatComesAfterTheEndIsNone(t *testing.T) {
 	}
 	p.ringSleepers()
 }
+
+// Closing twice must not unmap what has taken the page's address since.
+func TestControlPageClosesOnce(t *testing.T) {
+	p := newTestRing(t, 16<<10)
+	for range 50 {
+		c, first, _ := attach(t, p, StartHead, noBell)
+		if err := first.Close(); err != nil {
+			t.Fatal(err)
+		}
+		second, err := OpenControlPage(c.File())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := first.Close(); err != nil {
+			t.Fatal(err)
+		}
+		second.Sleep() // faults if it was unmapped
+		if err := second.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -56,5 +56,9 @@ func (p *ControlPage) Sleep() { p.shared.sleep.Store(1) }
 // Wake takes the request back.
 func (p *ControlPage) Wake() { p.shared.sleep.Store(0) }
 
-// Close unmaps the page.
-func (p *ControlPage) Close() error { return unmap(p.mem) }
+// Close unmaps the page, once.
+func (p *ControlPage) Close() error {
+	mem := p.mem
+	p.mem = nil // a second time the address may be somebody else's
+	return unmap(mem)
+}
