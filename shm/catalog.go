@@ -24,6 +24,10 @@ const (
 	SourceLockedValue SourceFlags = 1 << 2
 	// SourceMapIDs: values are ids of inner maps.
 	SourceMapIDs SourceFlags = 1 << 3
+	// SourceEvents: frames are KindEvents; there are no keys and no scans.
+	SourceEvents SourceFlags = 1 << 4
+	// SourceChanges: a scan without FlagKeyframe holds only what changed.
+	SourceChanges SourceFlags = 1 << 5
 )
 
 // SourceInfo is what the catalog says about a source. It never changes: a map

@@ -13,12 +13,14 @@ import (
 )
 
 // feedback is a consumer's control page, word by word: written by the consumer
-// and, but for the sleep flag that the publisher takes back, only there. The
-// publisher reads each word once and shows it; nothing depends on it.
+// and, but for the two that the publisher takes back and for evicted, only there.
+// The publisher reads each word once, bounds it, and depends on none.
 type feedback struct {
 	cursor, sleep              *atomic.Uint64
 	nextSeq, nextRows          *atomic.Uint64
 	lostFrames, lostRows, laps *atomic.Uint64
+	ask                        *atomic.Uint64 // which keyframe is wanted
+	evicted                    *atomic.Uint64 // stored by the publisher
 }
 
 func feedbackOf(m memory) feedback {
@@ -26,6 +28,7 @@ func feedbackOf(m memory) feedback {
 		cursor: m.word(offConsCursor), sleep: m.word(offConsSleep),
 		nextSeq: m.word(offConsNextSeq), nextRows: m.word(offConsNextRows),
 		lostFrames: m.word(offConsLostFrames), lostRows: m.word(offConsLostRows), laps: m.word(offConsLaps),
+		ask: m.word(offConsAsk), evicted: m.word(offConsEvicted),
 	}
 }
 
@@ -149,6 +152,23 @@ func (p *Publisher) position(start Start, source uint16) Position {
 	p.data.load(at&p.mask, &w)
 	h.decode(&w)
 	return Position{at, h.Seq, h.RowsBefore}
+}
+
+// TakeAsk takes back which keyframe the consumer wants: of one source, or of
+// AnySource. A number that no source has is the consumer's to have written.
+func (c *Consumer) TakeAsk() (source uint16, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.page == nil || c.shared.ask.Load() == 0 { // mostly: no locked instruction
+		return 0, false
+	}
+	switch n := c.shared.ask.Swap(0); {
+	case n == askAll:
+		return AnySource, true
+	case n > 0 && n < askAll:
+		return uint16(n - 1), true
+	}
+	return 0, false
 }
 
 // ConsumerStats is what a consumer says of itself, bounded by what is possible.

@@ -150,7 +150,8 @@ func (c *Cursor) Advance() {
 }
 
 // Next copies the next frame's payload to the front of buf and leaves the frame.
-// buf must hold the ring's largest frame; the result is a part of it.
+// buf must hold the ring's largest frame; the result is a part of it. The events
+// of a frame of events are all inside it.
 func (c *Cursor) Next(buf []byte) (h Header, payload []byte, lost Loss, s Status) {
 	for range maxTries {
 		var lent []byte
@@ -161,6 +162,10 @@ func (c *Cursor) Next(buf []byte) (h Header, payload []byte, lost Loss, s Status
 		payload = buf[:len(lent)]
 		copyOut(payload, lent)
 		if c.Valid() {
+			if h.Kind == KindEvents && !eventsOK(&h, payload) {
+				c.err = fmt.Errorf("%w: frame at %d has events outside itself", ErrCorrupt, c.pos.Offset)
+				return h, nil, Loss{}, Corrupt
+			}
 			c.Advance()
 			return h, payload, lost, Ready
 		}

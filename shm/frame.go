@@ -65,9 +65,9 @@ func (h *Header) extentsOK(s rowSizes) bool {
 	case KindDeletes:
 		return columnOK(h.KeysOffset, h.KeyStride, h.Rows, s.key, h.Length)
 	case KindEvents:
-		// The table holds one offset more than rows: where the last event ends.
-		end := uint64(h.KeysOffset) + (uint64(h.Rows)+1)*4
-		return h.KeysOffset >= HeaderBytes && h.KeyStride == 4 && end <= uint64(h.Length)
+		// What the table says is bounded by whoever reads it: see Event.
+		end := uint64(h.KeysOffset) + uint64(h.Rows)*eventEntryBytes
+		return h.KeysOffset >= HeaderBytes && h.KeyStride == eventEntryBytes && end <= uint64(h.Length)
 	case KindMark:
 		return h.Rows == 0
 	}

@@ -15,7 +15,7 @@ const (
 	// ABIMajor changes when an old client would misread a new ring.
 	ABIMajor = 1
 	// ABIMinor changes when something is added that an old client may ignore.
-	ABIMinor = 0
+	ABIMinor = 1
 
 	pageSize    = 4096
 	headerSize  = pageSize
@@ -113,6 +113,12 @@ const (
 	offConsLostFrames = 272
 	offConsLostRows   = 280
 	offConsLaps       = 288
+	offConsAsk        = 512
+	offConsEvicted    = 640
+
+	// askAll in the ask word wants a keyframe of every source; below it stands
+	// the number of one source, plus 1.
+	askAll = 0x10000
 )
 
 // State of a ring, in the control page.
@@ -161,7 +167,7 @@ const (
 	KindPad     Kind = 1 // nothing: room left at the wrap or given back
 	KindRows    Kind = 2 // keys and values, as two strided columns
 	KindDeletes Kind = 3 // keys only
-	KindEvents  Kind = 4 // an offset table and bytes
+	KindEvents  Kind = 4 // a table of places and lengths, and bytes
 	KindMark    Kind = 5 // no rows: a remark about the source
 )
 

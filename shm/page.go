@@ -56,6 +56,21 @@ func (p *ControlPage) Sleep() { p.shared.sleep.Store(1) }
 // Wake takes the request back.
 func (p *ControlPage) Wake() { p.shared.sleep.Store(0) }
 
+// Ask wants a keyframe of one source, or of AnySource. It is taken back with the
+// publisher's next heartbeat.
+func (p *ControlPage) Ask(source uint16) {
+	if source == AnySource {
+		p.shared.ask.Store(askAll)
+		return
+	}
+	p.shared.ask.Store(uint64(source) + 1)
+}
+
+// Evicted reports whether the publisher of a lossless ring has ceased to wait for
+// this consumer. It is told for the application's sake: what was overwritten
+// shows by itself.
+func (p *ControlPage) Evicted() bool { return p.shared.evicted.Load() != 0 }
+
 // Close unmaps the page, once.
 func (p *ControlPage) Close() error {
 	mem := p.mem

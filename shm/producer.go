@@ -79,6 +79,9 @@ func (r *Producer) Commit(c Content) {
 		ValuesOffset: HeaderBytes + c.ValuesOffset, ValueStride: c.ValueStride,
 		Scan: c.Scan, TimeNS: c.TimeNS,
 	}
+	if c.Kind == KindEvents { // has no second column
+		open.header.ValuesOffset = 0
+	}
 	r.seq++
 	r.p.settle(open, length)
 }

@@ -51,6 +51,7 @@ func TestProtocolTables(t *testing.T) {
 			"cursor": at(offConsCursor, 8), "sleep": at(offConsSleep, 8),
 			"next_seq": at(offConsNextSeq, 8), "next_rows": at(offConsNextRows, 8),
 			"lost_frames": at(offConsLostFrames, 8), "lost_rows": at(offConsLostRows, 8), "laps": at(offConsLaps, 8),
+			"ask": at(offConsAsk, 8), "evicted": at(offConsEvicted, 8),
 		},
 	} {
 		protodoc.Hold(t, table, protodoc.Layout(t, protocolDoc, table), want)
@@ -74,6 +75,7 @@ func TestProtocolConstants(t *testing.T) {
 		"source flags": {
 			"PER_CPU": number(uint32(SourcePerCPU)), "LOCKED_SCAN": number(uint32(SourceLockedScan)),
 			"LOCKED_VALUE": number(uint32(SourceLockedValue)), "MAP_IDS": number(uint32(SourceMapIDs)),
+			"EVENTS": number(uint32(SourceEvents)), "CHANGES": number(uint32(SourceChanges)),
 		},
 	} {
 		protodoc.Hold(t, table, protodoc.Numbers(t, protocolDoc, table), want)
