@@ -131,19 +131,7 @@ func (c *Consumer) release() {
 // position finds a start. The caller holds p.mu, so nothing is claimed and
 // nothing overwritten meanwhile; the header read is this process's own.
 func (p *Publisher) position(start Start, source uint16) Position {
-	at := p.head
-	switch start {
-	case StartOldest:
-		at = p.shared.tail.Load()
-	case StartKeyframe:
-		for _, s := range p.sources {
-			k := s.keyframe.Load()
-			wanted := source == AnySource || source == s.number
-			if wanted && k < at && p.hw-k <= p.geometry.DataBytes && SourceState(s.state.Load()) == SourceActive {
-				at = k
-			}
-		}
-	}
+	at := p.Ring().place(start, source, p.head)
 	if at >= p.head {
 		return Position{p.head, p.seq, p.rows}
 	}

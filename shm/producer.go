@@ -54,6 +54,12 @@ func (r *Producer) Claim(ctx context.Context, least, most int) ([]byte, error) {
 		return nil, err
 	}
 	r.open = c
+	if r.p.disk != nil {
+		if err := r.p.disk.hold(c.start+c.pad+c.cap, r.p.geometry.DataBytes); err != nil {
+			r.Abort()
+			return nil, err
+		}
+	}
 	from := (c.start + c.pad) & r.p.mask
 	return r.p.data[from+HeaderBytes : from+c.cap : from+c.cap], nil
 }
@@ -85,6 +91,10 @@ func (r *Producer) Commit(c Content) {
 	r.seq++
 	r.p.settle(open, length)
 }
+
+// Skip counts frames of this source that are not published here: a recording goes
+// on where a lap tore its source, and no scan may look whole that is not.
+func (r *Producer) Skip(frames uint32) { r.seq += frames }
 
 // Abort gives the open claim back unpublished. Without an open claim it does
 // nothing, so that it can be deferred.

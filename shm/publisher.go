@@ -41,6 +41,7 @@ type Publisher struct {
 	mask     uint64
 	shared   control
 	file     *os.File // read-only descriptor, to be passed on
+	disk     *disk    // nil in memory
 
 	mu sync.Mutex // never held across a system call
 	// The rest up to consumers is guarded by mu.
@@ -71,9 +72,6 @@ type Publisher struct {
 
 // Create makes a sealed ring. The caller closes it.
 func Create(c Config) (*Publisher, error) {
-	if len(c.Name) >= nameBytes {
-		return nil, fmt.Errorf("ring name %q: %w: at most %d bytes", c.Name, ErrTooLarge, nameBytes-1)
-	}
 	g, err := planConfig(c)
 	if err != nil {
 		return nil, err
@@ -101,6 +99,9 @@ func Create(c Config) (*Publisher, error) {
 }
 
 func planConfig(c Config) (Geometry, error) {
+	if len(c.Name) >= nameBytes {
+		return Geometry{}, fmt.Errorf("ring name %q: %w: at most %d bytes", c.Name, ErrTooLarge, nameBytes-1)
+	}
 	if c.Sources == 0 {
 		c.Sources = defaultSources
 	}
