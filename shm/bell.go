@@ -2,33 +2,129 @@
 
 package shm
 
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
 // A consumer that has nothing to read raises the sleep flag in its control page
-// and polls its socket; whoever publishes next takes the flag and sends one
-// datagram. While nobody sleeps, publishing makes no system call.
+// and waits for its bell; whoever publishes next takes the flag and rings. While
+// nobody sleeps, publishing makes no system call.
 //
 // No wake-up is lost. The consumer stores the flag, fences, and looks at head
-// again before it polls; the publisher stores head, then loads the flag. Both
+// again before it waits; the publisher stores head, then loads the flag. Both
 // sides' store-then-load are sequentially consistent (Go's atomics are; other
 // clients fence), so at least one of them sees the other's store.
 //
-// The flag and the socket are the consumer's to abuse, so a token bucket bounds
-// what each of them can cost.
+// The flags and the bell are the consumers' to abuse, so a token bucket bounds
+// what the consumers of one user can cost.
 
 const (
-	// directRings is how many consumers are rung by the publishing goroutine
-	// itself, which is the fastest; beyond that a notifier does it, so that many
-	// sleepers do not delay the next batch.
-	directRings = 4
-
-	// ringShare is the part of the ring, a quarter, after which sleepers are
-	// rung in the middle of a scan: early enough that more than half the ring
-	// goes by before they are overtaken, and late enough that a ring of the
-	// usual size, four scans, rings once a scan. At an eighth it rang twice.
-	ringShare = 4
-
 	ringBurst    = 32
 	ringInterval = 1_000_000 // ns: a thousand rings a second, sustained
+
+	// A ring of a bell may take ringBase and ringEach for everyone whom it wakes,
+	// several times what it does take. Who makes it longer, by having the kernel
+	// call on thousands of waiters, pays overcharge tokens for each token's time
+	// beyond that: a twentieth of one CPU is all that can be had that way.
+	ringBase   = 100 * time.Microsecond
+	ringEach   = 20 * time.Microsecond
+	overcharge = 20
 )
+
+// bell wakes the consumers of one user: B, one end of a pair of sockets, is
+// theirs, the other one, A, stays here. Both directions are shut down before B
+// leaves, so B is readable for ever, and nothing can be written to it or taken
+// from it. Shutting A down once more changes nothing, but the kernel tells
+// everyone who waits for B: with one system call, however many sleep. Who waits
+// edge-triggered wakes.
+//
+// The consumers of one user share it, and nobody else: a holder cannot keep B
+// from ringing, but can ring it, too, and make telling everyone take long.
+type bell struct {
+	file   *os.File // B, to be passed to consumers
+	guests int      // guarded by Publisher.mu
+
+	slow  atomic.Bool // the last ring took longer than it may
+	going atomic.Bool // a goroutine has yet to begin to ring it
+
+	mu     sync.Mutex
+	fd     int // A, -1 once closed
+	bucket bucket
+	over   time.Duration // by how much the last ring took too long
+	owed   bool          // a ring that could not be given yet
+}
+
+func newBell() (*bell, error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("bell: %w", err)
+	}
+	// B is not made non-blocking here, or Go's poller would have this process
+	// woken by its own rings.
+	b := &bell{fd: pair[0], file: os.NewFile(uintptr(pair[1]), "bell")}
+	if err := unix.Shutdown(b.fd, unix.SHUT_RDWR); err != nil {
+		b.close()
+		return nil, fmt.Errorf("bell: %w", err)
+	}
+	return b, nil
+}
+
+func (b *bell) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.fd >= 0 {
+		unix.Close(b.fd)
+		b.fd = -1
+		b.file.Close()
+	}
+}
+
+// ring wakes those of the consumers, all of this bell, that sleep. A ring that
+// cannot be given now is owed and given by a later Beat.
+func (b *bell) ring(consumers []*Consumer, owedOnly bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.fd < 0 || owedOnly && !b.owed {
+		return
+	}
+	woken := 0
+	for _, c := range consumers {
+		if c.takeSleep() {
+			woken++
+		}
+	}
+	if woken == 0 && !b.owed {
+		return
+	}
+	if b.owed = !b.bucket.take(Monotonic()); !b.owed {
+		b.strike(woken)
+	}
+}
+
+// strike rings, and charges for what took too long. Two rings running must have:
+// one may have lost its processor. The caller holds b.mu.
+func (b *bell) strike(woken int) {
+	began := time.Now()
+	if b.slow.Load() {
+		_ = unix.Shutdown(b.fd, unix.SHUT_RDWR) // as below; this one lets other goroutines have the processor
+	} else {
+		// It does not sleep, so the scheduler need not know: it would take the
+		// processor away and hand it to another thread again and again. It does
+		// not fail either: both ends are there, and connected for ever.
+		unix.RawSyscall(unix.SYS_SHUTDOWN, uintptr(b.fd), unix.SHUT_RDWR, 0)
+	}
+	over := max(0, time.Since(began)-ringBase-time.Duration(woken)*ringEach)
+	b.bucket.charge(overcharge * min(over, b.over))
+	b.over = over
+	b.slow.Store(over > 0)
+}
 
 // bucket holds tokens as time: it is empty when ready lies a whole burst ahead.
 type bucket struct{ ready uint64 }
@@ -42,67 +138,38 @@ func (b *bucket) take(now uint64) bool {
 	return true
 }
 
-// ring wakes the consumer if it sleeps. A ring that cannot be given now is owed
-// and given by a later Beat.
-func (c *Consumer) ring(owedOnly bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.page == nil || owedOnly && !c.owed || c.shared.sleep.Load() == 0 {
-		return
-	}
-	if c.owed = !c.bucket.take(Monotonic()); c.owed {
-		return
-	}
-	if c.shared.sleep.Swap(0) == 0 {
-		return // it woke by itself
-	}
-	if err := c.bell(); err != nil {
-		c.shared.sleep.Store(1) // still asleep: try again
-		c.owed = true
-	}
-}
+// charge makes the next tokens come later.
+func (b *bucket) charge(d time.Duration) { b.ready += uint64(d) }
 
-// ringSleepers wakes everyone who sleeps. p.mu must not be held.
-func (p *Publisher) ringSleepers() {
-	list := *p.consumers.Load()
-	if len(list) <= directRings {
-		for _, c := range list {
-			c.ring(false)
-		}
-		return
-	}
-	select {
-	case p.notify <- struct{}{}:
-	default: // the notifier has yet to begin its round, which will do for us
-	}
-}
+// errBell means that the kernel does not do what the bell is made of.
+var errBell = errors.New("this kernel does not tell an edge-triggered waiter of a second shutdown(2) of a socket, which is how sleeping consumers are woken: run the sidecar on a kernel of Linux itself, not on an emulation of one")
 
-func (p *Publisher) runNotifier() {
-	defer close(p.stopped)
-	for {
-		select {
-		case <-p.notify:
-		case <-p.quit:
-			return
+// checkBell tries it out, so that a ring that could wake nobody is not made.
+func checkBell() error {
+	b, err := newBell()
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("try the bell: %w", err)
+	}
+	defer unix.Close(ep)
+	event := []unix.EpollEvent{{Events: unix.EPOLLIN | unix.EPOLLET}}
+	if err := unix.EpollCtl(ep, unix.EPOLL_CTL_ADD, int(b.file.Fd()), &event[0]); err != nil {
+		return fmt.Errorf("try the bell: %w", err)
+	}
+	// Readable from the beginning, quiet then, and rung.
+	for i, want := range []int{1, 0, 1, 0} {
+		if i == 2 {
+			b.strike(1)
 		}
-		for _, c := range *p.consumers.Load() {
-			c.ring(false)
+		if n, err := unix.EpollWait(ep, event, 0); err != nil {
+			return fmt.Errorf("try the bell: %w", err)
+		} else if n != want {
+			return errBell
 		}
 	}
-}
-
-// catchUp rings whoever should have heard of something and has not: frames that
-// did not end a scan, and rings that were owed.
-func (p *Publisher) catchUp() {
-	p.mu.Lock()
-	news := p.rung != p.head
-	p.rung = p.head
-	p.mu.Unlock()
-	if news {
-		p.ringSleepers()
-		return
-	}
-	for _, c := range *p.consumers.Load() {
-		c.ring(true)
-	}
+	return nil
 }

@@ -72,7 +72,7 @@ func BenchmarkNext(b *testing.B) {
 func TestHotPathsDoNotAllocate(t *testing.T) {
 	p, r := benchRing(t)
 	c := NewCursor(p.Ring(), Position{}, StartOldest, AnySource)
-	_, page, _ := attach(t, p, StartHead, noBell)
+	_, page, _ := attach(t, p, StartHead)
 	c.Report(page)
 	buf := make([]byte, p.Geometry().LargestFrame)
 	if n := testing.AllocsPerRun(2000, func() {

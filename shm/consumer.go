@@ -60,37 +60,47 @@ type Position struct {
 type Consumer struct {
 	p    *Publisher
 	file *os.File
-	bell func() error
+	uid  uint32
+	bell *bell // shared by the consumers of this uid
 
 	mu     sync.Mutex // guards the mapping against Detach
 	page   memory     // nil once detached
 	shared feedback
-	bucket bucket
-	owed   bool // a ring that could not be given yet
 }
 
-// Attach creates the control page of a new consumer and picks its start. bell is
-// called, from any goroutine, to wake the consumer; it must not block.
-func (p *Publisher) Attach(start Start, source uint16, bell func() error) (*Consumer, Position, error) {
-	f, err := createMemfd("ringside-consumer", consumerBytes)
+// Attach creates the control page of a new consumer of user uid, picks its start,
+// and gives it a bell, which it shares with the user's other consumers.
+func (p *Publisher) Attach(start Start, source uint16, uid uint32) (*Consumer, Position, error) {
+	c, err := p.newConsumer(uid)
 	if err != nil {
 		return nil, Position{}, err
 	}
-	page, err := mapFile(f, consumerBytes, unix.PROT_READ|unix.PROT_WRITE)
-	if err == nil {
-		err = seal(f, controlSeals)
-	}
-	if err != nil {
-		f.Close()
-		unmap(page)
-		return nil, Position{}, fmt.Errorf("control page: %w", err)
-	}
-	c := &Consumer{p: p, page: page, file: f, shared: feedbackOf(page), bell: bell}
 	pos, err := p.register(c, start, source)
 	if err != nil {
 		c.release()
 	}
 	return c, pos, err
+}
+
+func (p *Publisher) newConsumer(uid uint32) (*Consumer, error) {
+	f, err := createMemfd("ringside-consumer", consumerBytes)
+	if err != nil {
+		return nil, err
+	}
+	page, err := mapFile(f, consumerBytes, unix.PROT_READ|unix.PROT_WRITE)
+	if err == nil {
+		err = seal(f, controlSeals)
+	}
+	var b *bell
+	if err == nil {
+		b, err = p.bellOf(uid)
+	}
+	if err != nil {
+		f.Close()
+		unmap(page)
+		return nil, fmt.Errorf("control page and bell: %w", err)
+	}
+	return &Consumer{p: p, uid: uid, bell: b, page: page, file: f, shared: feedbackOf(page)}, nil
 }
 
 func (p *Publisher) register(c *Consumer, start Start, source uint16) (Position, error) {
@@ -103,13 +113,16 @@ func (p *Publisher) register(c *Consumer, start Start, source uint16) (Position,
 	c.shared.cursor.Store(pos.Offset)
 	c.shared.nextSeq.Store(pos.Seq)
 	c.shared.nextRows.Store(pos.Rows)
-	list := append(slices.Clone(*p.consumers.Load()), c)
+	list := withConsumer(*p.consumers.Load(), c)
 	p.consumers.Store(&list)
 	return pos, nil
 }
 
 // File is the control page's descriptor, to be passed to the consumer.
 func (c *Consumer) File() *os.File { return c.file }
+
+// Bell is the descriptor by which the consumer is woken, to be passed to it.
+func (c *Consumer) Bell() *os.File { return c.bell.file }
 
 // Detach forgets the consumer. Its own mapping stays its own affair.
 func (c *Consumer) Detach() {
@@ -122,10 +135,22 @@ func (c *Consumer) Detach() {
 
 func (c *Consumer) release() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.file.Close()
-	unmap(c.page)
+	page := c.page
 	c.page = nil
+	c.mu.Unlock()
+	if page == nil {
+		return
+	}
+	c.file.Close()
+	unmap(page)
+	c.p.leaveBell(c.uid, c.bell)
+}
+
+// takeSleep lowers the consumer's sleep flag and reports whether it was up.
+func (c *Consumer) takeSleep() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.page != nil && c.shared.sleep.Load() != 0 && c.shared.sleep.Swap(0) != 0
 }
 
 // position finds a start. The caller holds p.mu, so nothing is claimed and

@@ -5,16 +5,15 @@ package shm
 import (
 	"errors"
 	"math"
-	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
 
 // attach is a consumer with both ends in this process.
-func attach(t testing.TB, p *Publisher, start Start, bell func() error) (*Consumer, *ControlPage, Position) {
+func attach(t testing.TB, p *Publisher, start Start) (*Consumer, *ControlPage, Position) {
 	t.Helper()
-	c, pos, err := p.Attach(start, AnySource, bell)
+	c, pos, err := p.Attach(start, AnySource, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,8 +24,6 @@ func attach(t testing.TB, p *Publisher, start Start, bell func() error) (*Consum
 	t.Cleanup(func() { c.Detach(); page.Close() })
 	return c, page, pos
 }
-
-func noBell() error { return nil }
 
 func TestAttachStartsWhereAsked(t *testing.T) {
 	p := newTestRing(t, 64<<10)
@@ -48,7 +45,7 @@ func TestAttachStartsWhereAsked(t *testing.T) {
 		"keyframe of both":   {StartKeyframe, AnySource, 1, 10},
 		"keyframe of nobody": {StartKeyframe, 5, 5, 150},
 	} {
-		c, pos, err := p.Attach(tc.start, tc.source, noBell)
+		c, pos, err := p.Attach(tc.start, tc.source, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -85,7 +82,7 @@ func TestAttachAfterWrapReadsWithoutLoss(t *testing.T) {
 	r := addSource(t, p, "s")
 	for i := range 500 {
 		publishRows(t, r, uint64(i), 1+i%100, FlagFirst|FlagLast|FlagKeyframe)
-		c, pos, err := p.Attach(StartOldest, AnySource, noBell)
+		c, pos, err := p.Attach(StartOldest, AnySource, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -97,99 +94,10 @@ func TestAttachAfterWrapReadsWithoutLoss(t *testing.T) {
 	}
 }
 
-func TestSleeperIsRungOnceAndOnlyForNews(t *testing.T) {
-	p := newTestRing(t, 16<<10)
-	r := addSource(t, p, "s")
-	var rings atomic.Int64
-	_, page, _ := attach(t, p, StartHead, func() error { rings.Add(1); return nil })
-
-	publishRows(t, r, 0, 1, FlagFirst|FlagLast)
-	expectRings(t, &rings, 0, "an awake consumer")
-	page.Sleep()
-	p.Beat()
-	expectRings(t, &rings, 0, "a quiet ring")
-	publishRows(t, r, 0, 1, FlagFirst)
-	expectRings(t, &rings, 0, "the middle of a scan")
-	publishRows(t, r, 0, 1, FlagLast)
-	expectRings(t, &rings, 1, "the end of a scan")
-	publishRows(t, r, 0, 1, FlagFirst|FlagLast)
-	expectRings(t, &rings, 1, "a consumer that was rung and has not slept since")
-	page.Sleep()
-	publishRows(t, r, 0, 1, FlagFirst)
-	p.Beat()
-	expectRings(t, &rings, 2, "a scan that does not end by itself")
-	page.Sleep()
-	if err := p.Finish(t.Context(), StateEnded); err != nil {
-		t.Fatal(err)
-	}
-	expectRings(t, &rings, 3, "the end of the ring")
-}
-
-func expectRings(t *testing.T, rings *atomic.Int64, want int64, when string) {
-	t.Helper()
-	if got := rings.Load(); got != want {
-		t.Errorf("%s: rung %d times, want %d", when, got, want)
-	}
-}
-
-func TestRingThatFailsIsOwed(t *testing.T) {
-	p := newTestRing(t, 16<<10)
-	r := addSource(t, p, "s")
-	var rings atomic.Int64
-	_, page, _ := attach(t, p, StartHead, func() error {
-		if rings.Add(1) == 1 {
-			return unix.ENOBUFS
-		}
-		return nil
-	})
-	page.Sleep()
-	publishRows(t, r, 0, 1, FlagFirst|FlagLast)
-	expectRings(t, &rings, 1, "first try")
-	p.Beat()
-	expectRings(t, &rings, 2, "second try")
-	p.Beat()
-	expectRings(t, &rings, 2, "after success")
-}
-
-func TestFlickeringSleeperCannotCostMuch(t *testing.T) {
-	b, now, taken := bucket{}, uint64(5_000_000_000), 0
-	for range 1000 {
-		if b.take(now) {
-			taken++
-		}
-	}
-	if taken != ringBurst {
-		t.Errorf("%d rings at once, want %d", taken, ringBurst)
-	}
-	if b.take(now + ringInterval/2) {
-		t.Error("a ring before the next is due")
-	}
-	if !b.take(now + ringInterval) {
-		t.Error("no ring when one is due")
-	}
-}
-
-func TestManySleepersAreAllRung(t *testing.T) {
-	p := newTestRing(t, 16<<10)
-	r := addSource(t, p, "s")
-	const consumers = 64
-	rung := make(chan int, consumers)
-	pages := make([]*ControlPage, consumers)
-	for i := range consumers {
-		_, pages[i], _ = attach(t, p, StartHead, func() error { rung <- i; return nil })
-		pages[i].Sleep()
-	}
-	publishRows(t, r, 0, 1, FlagFirst|FlagLast)
-	seen := map[int]bool{}
-	for len(seen) < consumers {
-		seen[<-rung] = true
-	}
-}
-
 func TestHostileControlPageMisleadsOnlyItself(t *testing.T) {
 	p := newTestRing(t, 16<<10)
 	r := addSource(t, p, "s")
-	c, page, _ := attach(t, p, StartHead, noBell)
+	c, page, _ := attach(t, p, StartHead)
 	for _, v := range []uint64{0, 1, math.MaxInt64, math.MaxUint64} {
 		for off := range uint64(consumerBytes / 8) {
 			page.mem.word(off * 8).Store(v)
@@ -223,7 +131,7 @@ func TestDetachWhileRinging(t *testing.T) {
 		}
 	}()
 	for range 300 {
-		c, _, err := p.Attach(StartHead, AnySource, noBell)
+		c, _, err := p.Attach(StartHead, AnySource, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -235,37 +143,16 @@ func TestDetachWhileRinging(t *testing.T) {
 	if err := p.Finish(t.Context(), StateEnded); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := p.Attach(StartHead, AnySource, noBell); !errors.Is(err, ErrClosed) {
+	if _, _, err := p.Attach(StartHead, AnySource, 0); !errors.Is(err, ErrClosed) {
 		t.Errorf("attach to an ended ring: %v", err)
 	}
-}
-
-// A producer that was held up behind its last commit rings when the ring is
-// closed already.
-func TestRingThatComesAfterTheEndIsNone(t *testing.T) {
-	p, err := Create(Config{Name: "late", DataBytes: 16 << 10})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range directRings + 1 { // enough for the notifier
-		if _, _, err := p.Attach(StartHead, AnySource, noBell); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := p.Finish(t.Context(), StateSuperseded); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Close(); err != nil {
-		t.Fatal(err)
-	}
-	p.ringSleepers()
 }
 
 // Closing twice must not unmap what has taken the page's address since.
 func TestControlPageClosesOnce(t *testing.T) {
 	p := newTestRing(t, 16<<10)
 	for range 50 {
-		c, first, _ := attach(t, p, StartHead, noBell)
+		c, first, _ := attach(t, p, StartHead)
 		if err := first.Close(); err != nil {
 			t.Fatal(err)
 		}

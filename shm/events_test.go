@@ -98,7 +98,7 @@ func TestEventsOutsideTheirFrameAreCorrupt(t *testing.T) {
 
 func TestAskIsTakenBackOnce(t *testing.T) {
 	p := newTestRing(t, 16<<10)
-	c, page, _ := attach(t, p, StartHead, noBell)
+	c, page, _ := attach(t, p, StartHead)
 	expect := func(source uint16, want bool) {
 		t.Helper()
 		if got, ok := c.TakeAsk(); got != source || ok != want {

@@ -62,6 +62,7 @@ type Publisher struct {
 	finished bool          // head does not move any more
 	rung     uint64        // head when sleepers were last rung
 	sources  []*sourceState
+	bells    map[uint32]*bell  // by uid
 	schemas  map[string]uint64 // schema text to its place in the heap
 
 	consumers atomic.Pointer[[]*Consumer] // replaced under mu, read without
@@ -74,6 +75,9 @@ type Publisher struct {
 func Create(c Config) (*Publisher, error) {
 	g, err := planConfig(c)
 	if err != nil {
+		return nil, err
+	}
+	if err := checkBell(); err != nil {
 		return nil, err
 	}
 	f, err := createMemfd("ringside-"+c.Name, g.TotalBytes)
@@ -125,7 +129,7 @@ func randomEpoch() uint64 {
 func newPublisher(mem memory, g Geometry) *Publisher {
 	p := &Publisher{
 		geometry: g, mem: mem, data: mem[g.DataOffset:], mask: g.DataBytes - 1,
-		shared: controlOf(mem), changed: make(chan struct{}), schemas: map[string]uint64{},
+		shared: controlOf(mem), changed: make(chan struct{}), schemas: map[string]uint64{}, bells: map[uint32]*bell{},
 		notify: make(chan struct{}, 1), quit: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	p.consumers.Store(new([]*Consumer))

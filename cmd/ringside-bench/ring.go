@@ -93,7 +93,7 @@ func (b *bench) measureClaims(ctx context.Context, share int) ([]ringRow, error)
 	if err != nil {
 		return nil, err
 	}
-	if _, _, err := ring.Publisher.Attach(shm.StartHead, shm.AnySource, func() error { return nil }); err != nil {
+	if _, _, err := ring.Publisher.Attach(shm.StartHead, shm.AnySource, 0); err != nil {
 		return nil, err
 	}
 	batches := []int{1, 64, 1024}
@@ -148,7 +148,7 @@ func (b *bench) measureAdded(ctx context.Context, s subject, share int) ([]ringR
 	if err != nil {
 		return nil, figure{}, err
 	}
-	if _, _, err := ring.Publisher.Attach(shm.StartHead, shm.AnySource, func() error { return nil }); err != nil {
+	if _, _, err := ring.Publisher.Attach(shm.StartHead, shm.AnySource, 0); err != nil {
 		return nil, figure{}, err
 	}
 	largest := src.into.Largest()

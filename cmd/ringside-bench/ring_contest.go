@@ -78,7 +78,7 @@ func (b *bench) claimers(ctx context.Context, n int) ([]handOn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, _, err := ring.Attach(shm.StartHead, shm.AnySource, func() error { return nil }); err != nil {
+	if _, _, err := ring.Attach(shm.StartHead, shm.AnySource, 0); err != nil {
 		return nil, err
 	}
 	content := shm.Content{Kind: shm.KindRows, Rows: handedRows, Bytes: handedRows * rowBytes,

@@ -23,7 +23,7 @@ type Attachment struct {
 	Source   uint16       // number of the source that was asked for; shm.AnySource for all
 	Epoch    uint64       // another epoch is another ring
 
-	sleeper sleeper
+	sleeper *sleeper
 }
 
 // Cursor begins to read as Attach was asked to, and keeps the control page up
@@ -47,7 +47,7 @@ func (c *Conn) Attach(ctx context.Context, r AttachRequest) (*Attachment, error)
 	}
 	defer done()
 	a, files, err := c.receive(ctx, typeAttach)
-	defer closeAll(files) // mappings need no descriptors
+	defer closeAll(files) // mappings need no descriptors, and the sleeper has its own
 	if err != nil {
 		return nil, c.end(err)
 	}
@@ -55,8 +55,8 @@ func (c *Conn) Attach(ctx context.Context, r AttachRequest) (*Attachment, error)
 	if err != nil {
 		return nil, c.end(fmt.Errorf("ring %q from %s: %w", r.Ring, c.path, err))
 	}
-	if err := attachment.sleeper.init(c.socket); err != nil {
-		return nil, errors.Join(err, attachment.Close(), c.Close())
+	if attachment.sleeper, err = newSleeper(c.socket, files[2]); err != nil {
+		return nil, errors.Join(err, attachment.Page.Close(), attachment.Ring.Close(), c.Close())
 	}
 	c.socket = nil
 	return attachment, nil
@@ -68,8 +68,8 @@ func take(payload []byte, files []*os.File) (*Attachment, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(files) != 2 {
-		return nil, fmt.Errorf("%w: %d descriptors came with it, expected 2", ErrProtocol, len(files))
+	if len(files) != grantFiles {
+		return nil, fmt.Errorf("%w: %d descriptors came with it, expected %d", ErrProtocol, len(files), grantFiles)
 	}
 	ring, err := shm.Open(files[0])
 	if err != nil {
@@ -94,10 +94,13 @@ func (a *Attachment) Close() error {
 	return errors.Join(a.sleeper.close(), a.Page.Close(), a.Ring.Close())
 }
 
+// grantFiles is how many descriptors a grant has: the ring, the page, the bell.
+const grantFiles = 3
+
 // receiveFiles reads one packet and the descriptors that came with it. More
-// than two are none of ours: the kernel has no room to install them.
+// than those of a grant are none of ours: the kernel has no room to install them.
 func receiveFiles(socket *net.UnixConn, packet []byte) (b []byte, files []*os.File, err error) {
-	var control [24]byte // one header of 16 bytes, two descriptors
+	var control [16 + grantFiles*4]byte // one header, three descriptors
 	n, controlBytes, flags, _, err := socket.ReadMsgUnix(packet, control[:])
 	if err != nil {
 		return nil, nil, err

@@ -15,7 +15,7 @@ import (
 	"github.com/ringside-bpf/ringside/bpf/bpftest"
 )
 
-// A consumer gets two descriptors. This is everything that it may try with
+// A consumer gets three descriptors. This is everything that it may try with
 // them, as an ordinary user and as root, while another one reads.
 func TestConsumerCannotHarmTheRing(t *testing.T) {
 	for _, uid := range []int{bpftest.Nobody, 0} {
@@ -50,8 +50,8 @@ func init() { roles["attacker"] = playAttacker }
 
 // lent is what a consumer receives, before a library has looked at it.
 type lent struct {
-	conn       *Conn
-	ring, page *os.File
+	conn             *Conn
+	ring, page, bell *os.File
 }
 
 func takeRaw(path string) (*lent, error) {
@@ -74,7 +74,7 @@ func takeRaw(path string) (*lent, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &lent{conn: c, ring: files[0], page: files[1]}, nil
+	return &lent{conn: c, ring: files[0], page: files[1], bell: files[2]}, nil
 }
 
 func playAttacker(args []string) error {

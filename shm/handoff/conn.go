@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -174,7 +175,7 @@ func (c *conn) attach(r AttachRequest) error {
 	if err != nil {
 		return c.answer(refusal(typeAttach, asRefusal(err)), nil)
 	}
-	consumer, pos, err := p.Attach(r.Start, source, newBell(line.fd).ring)
+	consumer, pos, err := p.Attach(r.Start, source, c.peer.UID)
 	if err != nil {
 		line.close()
 		return c.answer(refusal(typeAttach, asRefusal(err)), nil)
@@ -194,11 +195,8 @@ func (c *conn) attach(r AttachRequest) error {
 
 // newLine is a second descriptor of the socket, for the time of the lease.
 func (c *conn) newLine() (*line, error) {
-	fd, err := -1, error(nil)
-	held := c.raw.Control(func(socket uintptr) {
-		fd, err = unix.FcntlInt(socket, unix.F_DUPFD_CLOEXEC, 0)
-	})
-	if err = errors.Join(held, err); err != nil {
+	fd, err := duplicate(c.raw)
+	if err != nil {
 		return nil, fmt.Errorf("descriptor of a lease: %w", err)
 	}
 	l, err := c.lines.add(fd)
@@ -206,6 +204,14 @@ func (c *conn) newLine() (*line, error) {
 		unix.Close(fd)
 	}
 	return l, err
+}
+
+// duplicate is a second descriptor of the same.
+func duplicate(raw syscall.RawConn) (fd int, err error) {
+	held := raw.Control(func(of uintptr) {
+		fd, err = unix.FcntlInt(of, unix.F_DUPFD_CLOEXEC, 0)
+	})
+	return fd, errors.Join(held, err)
 }
 
 // takeLine takes the connection out of Go's poller; the line goes on with it.
@@ -230,22 +236,26 @@ func (c *conn) hangUp() {
 	}
 }
 
-// grant sends the answer with its two descriptors. They are held while they
-// are sent: a number that was closed and used again must not go out.
+// grant sends the answer with its descriptors: the ring, the page, the bell.
 func (c *conn) grant(a *answer) error {
-	ring, err := c.lease.Publisher.File().SyscallConn()
+	l := c.lease
+	return holding([]*os.File{l.Publisher.File(), l.Consumer.File(), l.Consumer.Bell()}, nil, func(fds []int) error {
+		return c.answer(a, unix.UnixRights(fds...))
+	})
+}
+
+// holding has files held while do has their descriptors: a number that was closed
+// and used again must not go out.
+func holding(files []*os.File, fds []int, do func(fds []int) error) error {
+	if len(files) == 0 {
+		return do(fds)
+	}
+	raw, err := files[0].SyscallConn()
 	if err != nil {
 		return err
 	}
-	page, err := c.lease.Consumer.File().SyscallConn()
-	if err != nil {
-		return err
-	}
-	held := ring.Control(func(ringFD uintptr) {
-		held := page.Control(func(pageFD uintptr) {
-			err = c.answer(a, unix.UnixRights(int(ringFD), int(pageFD)))
-		})
-		err = errors.Join(held, err)
+	held := raw.Control(func(fd uintptr) {
+		err = holding(files[1:], append(fds, int(fd)), do)
 	})
 	return errors.Join(held, err)
 }
@@ -256,7 +266,7 @@ func (c *conn) detach() {
 	}
 	c.line.hangUp()
 	c.handler.Detached(c.lease)
-	c.lease.Consumer.Detach() // rings no more
+	c.lease.Consumer.Detach()
 	c.line.close()
 }
 

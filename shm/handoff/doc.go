@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package handoff gives rings away. A privileged process listens on a Unix
-// socket; a consumer connects, names a ring and receives two descriptors: the
-// ring, which it cannot write, and a control page of its own. From then on it
-// reads memory, and the socket is only a lease and a doorbell.
+// socket; a consumer connects, names a ring and receives three descriptors: the
+// ring, which it cannot write, a control page of its own, and the bell that wakes
+// it. From then on it reads memory, and the socket is only a lease.
 //
 // # Who writes, who reads
 //
@@ -19,8 +19,7 @@
 // another: each connection has a goroutine, a deadline until it has become a
 // lease, and a place in the count of its uid, and each uid a bucket of tokens
 // (meter.go): who asks too often waits, by itself. Descriptors that clients attach
-// are never installed. A bell is rung without waiting, whatever the state of
-// the socket it goes into.
+// are never installed.
 //
 // The client learns why it got nothing: nobody listens ([ErrNoSidecar]), the
 // socket file does not let it in ([ErrPermission]), the sidecar does not want it

@@ -74,12 +74,12 @@ func bare(t *testing.T, size int64) int {
 // descriptors that it did not want (TestMain counts them).
 func TestAttachRefusesAnImposter(t *testing.T) {
 	s := open(t, settings{})
-	consumer, _, err := s.publisher.Attach(shm.StartHead, shm.AnySource, func() error { return nil })
+	consumer, _, err := s.publisher.Attach(shm.StartHead, shm.AnySource, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer consumer.Detach()
-	ring, page := int(s.publisher.File().Fd()), int(consumer.File().Fd())
+	ring, page, bell := int(s.publisher.File().Fd()), int(consumer.File().Fd()), int(consumer.Bell().Fd())
 	g := s.publisher.Geometry()
 	granted := func(change func(*grant)) []byte {
 		g := grant{epoch: g.Epoch, ringBytes: g.TotalBytes}
@@ -99,21 +99,23 @@ func TestAttachRefusesAnImposter(t *testing.T) {
 		packet []byte
 		want   error
 	}{
-		"no descriptors":    {nil, plain, ErrProtocol},
-		"one descriptor":    {[]int{ring}, plain, ErrProtocol},
-		"three descriptors": {[]int{ring, page, page}, plain, ErrProtocol},
-		"many descriptors":  {make([]int, 100), plain, ErrProtocol},
-		"the wrong way":     {[]int{page, ring}, plain, shm.ErrSeals},
-		"a pipe":            {[]int{int(w.Fd()), page}, plain, shm.ErrSeals},
-		"a bare memfd":      {[]int{bare(t, int64(g.TotalBytes)), page}, plain, shm.ErrSeals},
-		"a bare page":       {[]int{ring, bare(t, 4096)}, plain, shm.ErrSeals},
-		"another epoch":     {[]int{ring, page}, granted(func(g *grant) { g.epoch++ }), ErrProtocol},
-		"another size":      {[]int{ring, page}, granted(func(g *grant) { g.ringBytes-- }), ErrProtocol},
-		"a short grant":     {[]int{ring, page}, packet(answer{kind: typeAttach | typeAnswer, total: 8, payload: make([]byte, 8)}), ErrProtocol},
-		"another answer":    {[]int{ring, page}, packet(answer{kind: typeStatus | typeAnswer}), ErrProtocol},
-		"a request":         {[]int{ring, page}, encodePlain(typeStatus), ErrProtocol},
-		"noise":             {[]int{ring, page}, []byte("220 smtp.example.com ready\r\n"), ErrProtocol},
-		"a refusal":         {[]int{ring, page}, packet(*refusal(typeAttach, Refuse(syscall.EACCES, "no"))), ErrNotAllowed},
+		"no descriptors":   {nil, plain, ErrProtocol},
+		"one descriptor":   {[]int{ring}, plain, ErrProtocol},
+		"two descriptors":  {[]int{ring, page}, plain, ErrProtocol},
+		"four descriptors": {[]int{ring, page, bell, bell}, plain, ErrProtocol},
+		"no bell":          {[]int{ring, page, page}, plain, ErrProtocol},
+		"many descriptors": {make([]int, 100), plain, ErrProtocol},
+		"the wrong way":    {[]int{page, ring, bell}, plain, shm.ErrSeals},
+		"a pipe":           {[]int{int(w.Fd()), page, bell}, plain, shm.ErrSeals},
+		"a bare memfd":     {[]int{bare(t, int64(g.TotalBytes)), page, bell}, plain, shm.ErrSeals},
+		"a bare page":      {[]int{ring, bare(t, 4096), bell}, plain, shm.ErrSeals},
+		"another epoch":    {[]int{ring, page, bell}, granted(func(g *grant) { g.epoch++ }), ErrProtocol},
+		"another size":     {[]int{ring, page, bell}, granted(func(g *grant) { g.ringBytes-- }), ErrProtocol},
+		"a short grant":    {[]int{ring, page, bell}, packet(answer{kind: typeAttach | typeAnswer, total: 8, payload: make([]byte, 8)}), ErrProtocol},
+		"another answer":   {[]int{ring, page, bell}, packet(answer{kind: typeStatus | typeAnswer}), ErrProtocol},
+		"a request":        {[]int{ring, page, bell}, encodePlain(typeStatus), ErrProtocol},
+		"noise":            {[]int{ring, page, bell}, []byte("220 smtp.example.com ready\r\n"), ErrProtocol},
+		"a refusal":        {[]int{ring, page, bell}, packet(*refusal(typeAttach, Refuse(syscall.EACCES, "no"))), ErrNotAllowed},
 	} {
 		a, err := imposter(t, c.fds, c.packet).Attach(t.Context(), AttachRequest{Ring: "main"})
 		if err == nil {

@@ -25,9 +25,6 @@ const (
 	typeAttach = 1
 	typeStatus = 2
 	typeRings  = 3
-	// typeWake comes from the sidecar, unasked. Its content means nothing: that
-	// the socket became readable is the message.
-	typeWake = 0x4001
 
 	typeAnswer = 0x8000
 	// typeRefused answers what could not be understood, or was not even read.
@@ -76,8 +73,8 @@ const (
 	documentBytes = 64 << 20
 )
 
-// Offsets in the payload that grants an ATTACH. Two descriptors come with it,
-// in this order: the ring, the control page.
+// Offsets in the payload that grants an ATTACH. Three descriptors come with it,
+// in this order: the ring, the control page, the bell.
 const (
 	offGrantSource = 0
 	offGrantEpoch  = 8

@@ -36,7 +36,7 @@ func TestProtocolMessages(t *testing.T) {
 	for table, want := range map[string]map[string]protodoc.Place{
 		"messages": {
 			"ATTACH": number(typeAttach), "STATUS": number(typeStatus), "RINGS": number(typeRings),
-			"WAKE": number("0x4001"), "REFUSED": number("0x8000"),
+			"REFUSED": number("0x8000"),
 		},
 		"limits": {
 			"version": number(version), "message head": number(headBytes), "ATTACH request": number(attachBytes),
@@ -55,7 +55,7 @@ func TestProtocolMessages(t *testing.T) {
 	} {
 		protodoc.Hold(t, table, protodoc.Numbers(t, doc, table), want)
 	}
-	if typeWake != 0x4001 || typeRefused != 0x8000 || typeAnswer != 0x8000 || magic != 0x31485352 {
+	if typeRefused != 0x8000 || typeAnswer != 0x8000 || magic != 0x31485352 {
 		t.Error("the numbers that the document gives in hexadecimal are others")
 	}
 }

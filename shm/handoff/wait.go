@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -16,69 +17,119 @@ import (
 	"github.com/ringside-bpf/ringside/shm"
 )
 
-// tick bounds one sleep. The doorbell loses nothing; this is for a sidecar that
+// tick bounds one sleep. The bell loses nothing; this is for a sidecar that
 // hangs, whose heartbeat the caller can look at then.
 const tick = time.Second
 
-// sleeper is the client's end of the doorbell. It waits in Go's network poller,
-// so a sleeping consumer costs a goroutine, not a thread.
+// sleeper waits for the bell in Go's network poller, so a sleeping consumer
+// costs a goroutine, not a thread. Another goroutine waits for the lease to hang
+// up, which ends a sleep.
 type sleeper struct {
-	socket *net.UnixConn
-	raw    syscall.RawConn
-	tick   time.Duration
+	lease *net.UnixConn
+	bell  *os.File
+	raw   syscall.RawConn // of the bell
+	tick  time.Duration
+
+	hung    atomic.Bool   // the lease is gone
+	watched chan struct{} // closed when nobody watches it any more
 
 	done <-chan struct{} // of the context whose end wakes us
 	stop func()
 
-	drain func(fd uintptr)
+	// Of the present sleep.
+	a     *Attachment
+	seen  uint64
 	block func(fd uintptr) bool
-	rang  uint64 // packets received
-	err   error  // of the last read
+	lain  bool   // down to sleep already
+	rang  uint64 // sleeps that the bell has ended
 }
 
-func (s *sleeper) init(socket *net.UnixConn) error {
-	raw, err := socket.SyscallConn()
+// newSleeper watches the lease and makes a descriptor of its own of the bell.
+func newSleeper(lease *net.UnixConn, bell *os.File) (*sleeper, error) {
+	raw, err := bell.SyscallConn()
+	if err != nil {
+		return nil, fmt.Errorf("bell: %w", err)
+	}
+	fd, err := duplicate(raw)
+	if err != nil {
+		return nil, fmt.Errorf("bell: %w", err)
+	}
+	// Which is how os.File knows to use the poller. Holders share this, too, and
+	// who undoes it in between leaves a bell that cannot be waited for.
+	if err := unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("bell: %w", err)
+	}
+	s := &sleeper{lease: lease, bell: os.NewFile(uintptr(fd), "bell"), tick: tick, watched: make(chan struct{})}
+	if err := s.init(); err != nil {
+		s.bell.Close()
+		return nil, fmt.Errorf("%w: the bell cannot be waited for: %w", ErrProtocol, err)
+	}
+	return s, nil
+}
+
+func (s *sleeper) init() (err error) {
+	if err := s.bell.SetReadDeadline(time.Time{}); err != nil {
+		return err // it is not in the poller
+	}
+	if s.raw, err = s.bell.SyscallConn(); err != nil {
+		return err
+	}
+	lease, err := s.lease.SyscallConn()
 	if err != nil {
 		return err
 	}
-	s.socket, s.raw, s.tick = socket, raw, tick
-	// Built once, so that waiting allocates nothing.
-	s.drain = func(fd uintptr) { s.read(int(fd)) }
-	s.block = func(fd uintptr) bool { return s.read(int(fd)) }
+	s.block = s.lie // made once, so that waiting allocates nothing
+	go s.watch(lease)
 	return nil
 }
 
-func (s *sleeper) close() error {
-	s.unfollow()
-	if s.socket == nil {
-		return nil // never had one
-	}
-	return s.socket.Close()
+// watch waits until the lease hangs up, or is closed, and ends a sleep then.
+// Nothing else comes in; what a later sidecar may say is dropped.
+func (s *sleeper) watch(lease syscall.RawConn) {
+	defer close(s.watched)
+	_ = lease.Read(func(fd uintptr) bool { // an error is an end, too
+		for {
+			var b [headBytes]byte
+			n, err := unix.Read(int(fd), b[:])
+			switch {
+			case errors.Is(err, unix.EAGAIN):
+				return false
+			case n == 0, err != nil && !errors.Is(err, unix.EINTR):
+				return true
+			}
+		}
+	})
+	s.hung.Store(true)
+	s.wake()
 }
 
-// read empties the socket and reports whether there was anything, a hang-up
-// included. A client that leaves rings lying there would never sleep again.
-func (s *sleeper) read(fd int) bool {
-	var b [headBytes]byte // the rest of a longer packet is dropped
-	before := s.rang
-	for {
-		n, err := unix.Read(fd, b[:])
-		switch {
-		case n > 0:
-			s.rang++
-		case errors.Is(err, unix.EINTR):
-		case errors.Is(err, unix.EAGAIN):
-			s.err = nil
-			return s.rang != before
-		default: // the end, or an error such as ECONNRESET
-			s.err = ErrHangup
-			return true
-		}
+// wake ends the present sleep, by a deadline that has passed. Whoever goes to
+// sleep sets the deadline first and then looks why it should not.
+func (s *sleeper) wake() { s.bell.SetReadDeadline(time.Unix(1, 0)) }
+
+func (s *sleeper) close() error {
+	s.unfollow()
+	err := s.lease.Close()
+	<-s.watched
+	return errors.Join(err, s.bell.Close())
+}
+
+// lie is called with the bell's edges so far forgotten: it goes to sleep, or
+// finds a reason not to, and is called again after the next edge.
+func (s *sleeper) lie(uintptr) (awake bool) {
+	if s.lain {
+		s.rang++
+		return true
 	}
+	s.lain = true
+	s.a.Page.Sleep()
+	return s.a.Ring.Head() != s.seen || s.a.Ring.State() != shm.StateLive
 }
 
 // Wait sleeps until the ring's head is no longer seen or its state changes. It
-// returns after at most a second; woken is then false, and one looks anyway.
+// returns after at most a second; woken is then false, and one looks anyway, as
+// after a wake-up that was meant for another consumer of this user.
 // seen is the cursor's Position().Offset after Peek found nothing.
 //
 // ErrHangup means that the sidecar is gone. What it had committed is still in
@@ -86,32 +137,26 @@ func (s *sleeper) read(fd int) bool {
 // ends, Wait returns its error. Wait pins no thread, and allocates nothing
 // unless a second passes.
 //
-// The order is what makes it sound: the flag is raised, then head is looked at
-// once more, then we block. Whoever commits after that look sees the flag, and
-// whatever was committed before it is seen by the look (shm/bell.go).
+// The order is what makes it sound: edges of the bell that came before are
+// forgotten (which RawConn.Read does before it calls lie), then the flag is
+// raised, then head is looked at once more, then we block. Whoever commits after
+// that look sees the flag and rings, and whatever was committed before it is seen
+// by the look (shm/bell.go).
 func (a *Attachment) Wait(ctx context.Context, seen uint64) (woken bool, err error) {
-	s := &a.sleeper
+	s := a.sleeper
 	s.follow(ctx)
-	if err := s.raw.Control(s.drain); err != nil || s.err != nil {
+	s.bell.SetReadDeadline(time.Now().Add(s.tick))
+	// After the deadline was set: what ends now sets it again, to the past.
+	if ctx.Err() != nil || s.hung.Load() {
 		return false, s.failed(ctx)
 	}
-	a.Page.Sleep()
-	defer a.Page.Wake()
-	if a.Ring.Head() != seen || a.Ring.State() != shm.StateLive {
-		return true, nil
-	}
-	s.socket.SetReadDeadline(time.Now().Add(s.tick))
-	// After the deadline was set: if ctx ends now, it is set again, to the past.
-	if err := ctx.Err(); err != nil {
-		return false, err
-	}
+	s.a, s.seen, s.lain = a, seen, false
 	err = s.raw.Read(s.block)
+	a.Page.Wake()
 	switch {
-	case err == nil && s.err == nil:
+	case err == nil:
 		return true, nil
-	case ctx.Err() != nil:
-		return false, ctx.Err()
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	case ctx.Err() == nil && !s.hung.Load() && errors.Is(err, os.ErrDeadlineExceeded):
 		return false, nil
 	}
 	return false, s.failed(ctx)
@@ -127,7 +172,7 @@ func (s *sleeper) follow(ctx context.Context) {
 	s.done = ctx.Done()
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
-		s.socket.SetReadDeadline(time.Unix(1, 0))
+		s.wake()
 		close(ended)
 	})
 	s.stop = func() {
