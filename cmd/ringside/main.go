@@ -21,7 +21,8 @@ func run(args []string) int {
 	// The first signal asks; a second one is not caught any more, so it ends
 	// whatever does not listen.
 	defer context.AfterFunc(ctx, stop)()
-	return report(os.Stderr, newApp(os.Stdout, os.Stderr).RunContext(ctx, args))
+	app := newApp(os.Stdout, os.Stderr)
+	return report(os.Stderr, app.RunContext(ctx, flagsFirst(app, args)))
 }
 
 func newApp(stdout, stderr io.Writer) *cli.App {
