@@ -29,8 +29,7 @@ func plainRead(b []byte) []string {
 
 	var cur, seq, rows, frames, got, lostF, lostR, laps uint64
 	var lines []string
-	resumed, problem := false, ""
-	tries := 0
+	resumed, problem, tries := false, "", 0
 loop:
 	for cur != head {
 		if tries++; tries > 64 {
