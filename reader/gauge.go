@@ -5,6 +5,8 @@ package reader
 import (
 	"time"
 
+	"github.com/cilium/ebpf"
+
 	"github.com/ringside-bpf/ringside/bpf/latency"
 )
 
@@ -106,6 +108,14 @@ func (g *gauge) askKernel() {
 		}
 	}
 	g.counted, g.seen.Longest = now, g.kernel.Longest()
+}
+
+// programs are those of ours that may miss events, by the kernel's ids.
+func (g *gauge) programs() []ebpf.ProgramID {
+	if g.kernel == nil {
+		return nil
+	}
+	return g.kernel.Programs()
 }
 
 func (g *gauge) close() error {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/cilium/ebpf"
 )
 
 const (
@@ -220,6 +222,14 @@ func (p *Pool) Stop(ctx context.Context) error {
 	}
 	p.tasks = nil
 	return errors.Join(err, p.gauge.close())
+}
+
+// Programs are the pool's own BPF programs that are shown events, and may miss
+// some, by the kernel's ids.
+func (p *Pool) Programs() []ebpf.ProgramID {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.gauge.programs()
 }
 
 // rouse makes dispatch look again. The caller holds mu.

@@ -88,6 +88,18 @@ func (m *Meter) attach(tracepoint, program string) error {
 	return err
 }
 
+// Programs are the kernel's ids of the programs.
+func (m *Meter) Programs() (ids []ebpf.ProgramID) {
+	for _, p := range m.coll.Programs {
+		if info, err := p.Info(); err == nil {
+			if id, ok := info.ID(); ok {
+				ids = append(ids, id)
+			}
+		}
+	}
+	return ids
+}
+
 // Counts is a snapshot. It asks the kernel for nothing.
 func (m *Meter) Counts() (c Counts) {
 	for i := range c {

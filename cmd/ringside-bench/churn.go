@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"runtime"
-	"strings"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -39,19 +38,23 @@ type churnRow struct {
 func runChurn(ctx context.Context, b *bench) (*result, error) {
 	r := b.result(
 		measuredIn,
-		"A hash with 4 B keys and 32 B values. Nearly half of the keys it has room for are there and not touched. As many others are put in and taken out at random by a program in the kernel, without a pause, on as many threads as there are CPUs, while the map is read.",
+		"A hash or LRU hash with 4 B keys and 32 B values. Nearly half of the keys it has room for are there and not touched. As many others are put in and taken out at random by a program in the kernel, without a pause, on as many threads as there are CPUs, while the map is read.",
 		"Each value is made from its key, so every row tells whether it ever was: mixed is a row with one key's value behind another key, torn is a word that nobody wrote. Untouched keys must be in every scan once; missed and repeated are per million of those that should have been there, discarded per million rows.",
 		"The speed is that of reading while all of this goes on, checks left out, on processors that are shared with the writers.",
-		"preallocated maps give the element that was taken out to the next key that is put in; in the other kind (BPF_F_NO_PREALLOC) it is freed first.",
+		"Preallocated maps give the element that was taken out to the next key that is put in; in the other kind (BPF_F_NO_PREALLOC) it is freed first.",
 	)
-	reads := []struct{ engine, kind string }{
-		{reader.EnginePump, "preallocated"}, {reader.EnginePump, "not preallocated"}, {reader.EngineSweep, "preallocated"},
-		{reader.EngineIter, "preallocated"}, {reader.EngineBatch, "preallocated"}, {"", "preallocated"},
+	hash, freed, lru := churnedMap{ebpf.Hash, 0, "hash, preallocated"}, churnedMap{ebpf.Hash, 1 /* BPF_F_NO_PREALLOC */, "hash, not preallocated"}, churnedMap{ebpf.LRUHash, 0, "LRU hash"}
+	reads := []struct {
+		engine string
+		of     churnedMap
+	}{
+		{reader.EnginePump, hash}, {reader.EnginePump, freed}, {reader.EnginePump, lru}, {reader.EngineSweep, hash},
+		{reader.EngineIter, hash}, {reader.EngineBatch, hash}, {reader.EngineBatch, lru}, {"", hash},
 	}
 	var rows []churnRow
 	for _, c := range reads {
 		err := b.part(func(b *bench) error {
-			row, err := b.measureChurn(ctx, c.engine, c.kind, b.lasts/time.Duration(len(reads)))
+			row, err := b.measureChurn(ctx, c.engine, c.of, b.lasts/time.Duration(len(reads)))
 			if errors.Is(err, reader.ErrNoEngine) {
 				return nil // not on this kernel
 			}
@@ -67,13 +70,20 @@ func runChurn(ctx context.Context, b *bench) (*result, error) {
 	return r, nil
 }
 
+// churnedMap is a kind of map to be churned.
+type churnedMap struct {
+	typ   ebpf.MapType
+	flags uint32
+	name  string
+}
+
 // measureChurn reads with an engine of ringside, or with Map.Iterate if there
 // is none.
-func (b *bench) measureChurn(ctx context.Context, engine, kind string, lasts time.Duration) (churnRow, error) {
-	row := churnRow{Map: "hash, " + kind, Contender: byIterate}
-	spec := &ebpf.MapSpec{Type: ebpf.Hash, KeySize: keyBytes, ValueSize: lab.ValueBytes, MaxEntries: uint32(b.entries)}
-	if !strings.HasPrefix(kind, "pre") {
-		spec.Flags = 1 // BPF_F_NO_PREALLOC
+func (b *bench) measureChurn(ctx context.Context, engine string, of churnedMap, lasts time.Duration) (churnRow, error) {
+	row := churnRow{Map: of.name, Contender: byIterate}
+	spec := &ebpf.MapSpec{Type: of.typ, Flags: of.flags, KeySize: keyBytes, ValueSize: lab.ValueBytes, MaxEntries: uint32(b.entries)}
+	if of.typ == ebpf.LRUHash {
+		spec.MaxEntries *= 4 // or it would throw out keys that nobody touches
 	}
 	m, pin, err := b.newMap("churn", spec)
 	if err != nil {
@@ -104,7 +114,7 @@ func (b *bench) measureChurn(ctx context.Context, engine, kind string, lasts tim
 		return row, err
 	}
 	b.later(w.Close)
-	b.progress("%s of a %s", row.Contender, row.Map)
+	b.progress("%s of %s", row.Contender, row.Map)
 	stop := w.Start(runtime.NumCPU())
 	err = o.watch(ctx, read, lasts)
 	if err := errors.Join(err, stop()); err != nil {

@@ -5,6 +5,7 @@ package sidecar
 import (
 	"errors"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,18 +22,20 @@ const (
 
 // missCounter adds up the events that BPF programs lost because another one
 // was running on that CPU, or because bpf(2) had them switched off: what
-// reading maps by lookups does to others. The sidecar has no program of its own
-// that could miss any.
+// reading maps by lookups does to others. Our own programs that are shown events
+// (reader.kernel_timing) are left out: what they miss is no loss of others.
 type missCounter struct {
 	mu     sync.Mutex
+	own    []ebpf.ProgramID
 	base   map[ebpf.ProgramID]uint64 // at start; nil if the kernel does not say
 	total  uint64
 	looked time.Time
 }
 
-func (m *missCounter) start() {
+func (m *missCounter) start(own []ebpf.ProgramID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.own = own
 	if all, ok := countMisses(); ok {
 		m.base = all
 	}
@@ -60,7 +63,7 @@ func (m *missCounter) sinceStart() *uint64 {
 // last look along.
 func (m *missCounter) add(all map[ebpf.ProgramID]uint64) {
 	for id, n := range all {
-		if was := m.base[id]; n > was {
+		if was := m.base[id]; n > was && !slices.Contains(m.own, id) {
 			m.total += n - was
 		}
 	}

@@ -8,7 +8,9 @@ import (
 	"os"
 	"runtime/debug"
 	"runtime/metrics"
+	"strings"
 
+	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/ringside-bpf/ringside/cmd/ringside/internal/status"
@@ -59,6 +61,23 @@ func residentBytes() uint64 {
 		return 0
 	}
 	return resident * uint64(os.Getpagesize())
+}
+
+// cpuCounts is how many CPUs there can be, and how many are there now.
+func cpuCounts() (possible, online int) {
+	possible, _ = ebpf.PossibleCPU() // 0 without /sys, as online then
+	text, err := os.ReadFile("/sys/devices/system/cpu/online")
+	if err != nil {
+		return possible, 0
+	}
+	for part := range strings.SplitSeq(strings.TrimSpace(string(text)), ",") {
+		var first, last int
+		if n, _ := fmt.Sscanf(part, "%d-%d", &first, &last); n == 1 {
+			last = first
+		}
+		online += last - first + 1
+	}
+	return possible, online
 }
 
 // capabilities names the effective ones.

@@ -92,7 +92,9 @@ func poolLine(p *reader.PoolStats) status.Pool {
 
 // process describes this process. It needs no mutex.
 func (s *Sidecar) process() status.Sidecar {
+	possible, online := cpuCounts()
 	return status.Sidecar{
+		CPUsPossible: possible, CPUsOnline: online,
 		Version: s.version, PID: os.Getpid(), UptimeSeconds: int64(time.Since(s.started).Seconds()),
 		HeartbeatAgeNS: int64(shm.Monotonic()) - s.beat.Load(), Capabilities: capabilities(),
 		RecursionMisses: s.misses.sinceStart(), Memory: status.Memory{RSS: residentBytes()}, Runtime: runtimeLatency(),

@@ -74,7 +74,7 @@ func New(c *config.Config, o Options) (*Sidecar, error) {
 	err := s.assemble(o.Lookup)
 	s.beat.Store(int64(shm.Monotonic())) // a fresh ring has had its first beat
 	if err == nil {
-		s.misses.start()
+		s.misses.start(s.pool.Programs())
 		err = s.listen(o.Lookup)
 	}
 	if err != nil {

@@ -28,9 +28,13 @@ type Sidecar struct {
 	UptimeSeconds  int64    `json:"uptime_seconds"`
 	HeartbeatAgeNS int64    `json:"heartbeat_age_ns"`
 	Capabilities   []string `json:"capabilities"`
-	Workers        int      `json:"workers"`
-	Duty           float64  `json:"duty"` // share of one CPU spent reading, lately
-	Pool           Pool     `json:"pool"`
+	// CPUsOnline may be fewer than CPUsPossible: per-CPU values are those of all
+	// possible ones; one that is offline keeps what it had counted.
+	CPUsPossible int     `json:"cpus_possible"`
+	CPUsOnline   int     `json:"cpus_online"` // 0: unknown
+	Workers      int     `json:"workers"`
+	Duty         float64 `json:"duty"` // share of one CPU spent reading, lately
+	Pool         Pool    `json:"pool"`
 	// RecursionMisses are the events that BPF programs of others lost since
 	// the sidecar started; null if the kernel does not let it look.
 	RecursionMisses *uint64 `json:"recursion_misses"`

@@ -20,6 +20,8 @@ sidecar.pid
 sidecar.uptime_seconds
 sidecar.heartbeat_age_ns
 sidecar.capabilities[]
+sidecar.cpus_possible
+sidecar.cpus_online
 sidecar.workers
 sidecar.duty
 sidecar.pool.workers_min
