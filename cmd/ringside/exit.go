@@ -14,6 +14,7 @@ import (
 
 	"github.com/ringside-bpf/ringside/cmd/ringside/internal/acl"
 	"github.com/ringside-bpf/ringside/cmd/ringside/internal/config"
+	"github.com/ringside-bpf/ringside/cmd/ringside/internal/record"
 	"github.com/ringside-bpf/ringside/reader"
 	"github.com/ringside-bpf/ringside/shm"
 	"github.com/ringside-bpf/ringside/shm/handoff"
@@ -86,7 +87,9 @@ var meanings = []struct {
 	{handoff.ErrHangup, exitUnavailable},
 	{handoff.ErrBusy, exitUnavailable},
 	{handoff.ErrTryAgain, exitUnavailable},
+	{record.ErrStaysAway, exitUnavailable},
 	{config.ErrInvalid, exitConfig},
+	{fs.ErrExist, exitConfig}, // a recording writes over nothing
 	{acl.ErrNoGroup, exitConfig},
 	{fs.ErrNotExist, exitConfig}, // of a file that the user named
 	{handoff.ErrLive, exitConfig},

@@ -4,10 +4,13 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/ringside-bpf/ringside/shm"
 )
 
 // TestCommandLines runs what needs neither root nor maps: exit codes are a
@@ -22,7 +25,7 @@ func TestCommandLines(t *testing.T) {
 		{"", exitOK, "ringside serve --map"},
 		{"--version", exitOK, "ringside"},
 		{"serve --help", exitOK, "--allow-uid"},
-		{"version", exitOK, ", ring ABI 1.0, go1."},
+		{"version", exitOK, fmt.Sprintf(", ring ABI %d.%d, go1.", shm.ABIMajor, shm.ABIMinor)},
 		{"version now", exitUsage, `unexpected argument "now"`},
 		{"serv", exitUsage, `ringside: unknown verb "serv": Did you mean "serve"? See 'ringside --help'`},
 		{"xyzzy", exitUsage, `unknown verb "xyzzy"`},
@@ -64,7 +67,7 @@ func TestVersionDocument(t *testing.T) {
 	if err := json.Unmarshal([]byte(newShell(t).run("version", "-o", "json").exits(exitOK).stdout), &v); err != nil {
 		t.Fatal(err)
 	}
-	if v.SchemaVersion != 1 || v.RingABI != "1.0" || v.Version == "" || !strings.HasPrefix(v.Platform, "linux/") {
+	if v.SchemaVersion != 1 || v.RingABI != fmt.Sprintf("%d.%d", shm.ABIMajor, shm.ABIMinor) || v.Version == "" || !strings.HasPrefix(v.Platform, "linux/") {
 		t.Fatalf("%+v", v)
 	}
 }
