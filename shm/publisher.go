@@ -4,10 +4,9 @@ package shm
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -117,12 +116,9 @@ func planConfig(c Config) (Geometry, error) {
 	return g, err
 }
 
-// randomEpoch tells rings apart; it is no secret.
-func randomEpoch() uint64 {
-	var b [8]byte
-	rand.Read(b[:]) // never fails, says crypto/rand since Go 1.24
-	return binary.LittleEndian.Uint64(b[:]) | 1
-}
+// randomEpoch tells rings apart; it is no secret, so the runtime's generator
+// will do. The kernel seeds it, anew for each process.
+func randomEpoch() uint64 { return rand.Uint64() | 1 }
 
 // newPublisher starts a ring in zeroed memory, which need not be a memfd: the
 // protocol is also tested on the heap, where the race detector sees it.

@@ -6,7 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
+	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -99,15 +99,18 @@ const grantFiles = 3
 
 // receiveFiles reads one packet and the descriptors that came with it. More
 // than those of a grant are none of ours: the kernel has no room to install them.
-func receiveFiles(socket *net.UnixConn, packet []byte) (b []byte, files []*os.File, err error) {
+func receiveFiles(socket *socket, packet []byte) (b []byte, files []*os.File, err error) {
 	var control [16 + grantFiles*4]byte // one header, three descriptors
-	n, controlBytes, flags, _, err := socket.ReadMsgUnix(packet, control[:])
+	n, controlBytes, flags, err := socket.receive(packet, control[:])
 	if err != nil {
 		return nil, nil, err
 	}
 	files, err = rights(control[:controlBytes])
 	if err == nil && flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {
 		err = fmt.Errorf("%w: an answer is larger than it may be", ErrProtocol)
+	}
+	if err == nil && n == 0 {
+		err = io.EOF
 	}
 	return packet[:n], files, err
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"strings"
 	"syscall"
@@ -23,7 +22,7 @@ const replyTimeout = 5 * time.Second
 // late must not be taken for the next one. Not safe for concurrent use.
 type Conn struct {
 	path   string
-	socket *net.UnixConn
+	socket *socket
 	packet []byte
 }
 
@@ -31,11 +30,10 @@ type Conn struct {
 func Dial(ctx context.Context, path string) (*Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, replyTimeout)
 	defer cancel()
-	var d net.Dialer
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
-		socket, err := d.DialContext(ctx, "unixpacket", path)
+		socket, err := connect(path)
 		if err == nil {
-			return &Conn{path: path, socket: socket.(*net.UnixConn)}, nil
+			return &Conn{path: path, socket: socket}, nil
 		}
 		// A full backlog: others connect faster than the sidecar accepts, or
 		// it does not accept at all.
@@ -56,7 +54,7 @@ func (c *Conn) Close() error {
 	}
 	socket := c.socket
 	c.socket = nil
-	return socket.Close()
+	return socket.close()
 }
 
 // Status asks for the sidecar's status, a JSON document.
@@ -100,16 +98,16 @@ func (c *Conn) ask(ctx context.Context, kind uint16, request []byte) ([]byte, er
 // begin sends a request and lets ctx end what follows; done undoes that.
 func (c *Conn) begin(ctx context.Context, request []byte) (done func(), err error) {
 	if c.socket == nil {
-		return nil, fmt.Errorf("socket %s: %w", c.path, net.ErrClosed)
+		return nil, fmt.Errorf("socket %s: %w", c.path, os.ErrClosed)
 	}
 	until, ok := ctx.Deadline()
 	if !ok {
 		until = time.Now().Add(replyTimeout)
 	}
-	c.socket.SetDeadline(until)
+	c.socket.until(until)
 	socket := c.socket
-	stop := context.AfterFunc(ctx, func() { socket.SetDeadline(time.Unix(1, 0)) })
-	if _, err = c.socket.Write(request); err != nil && !hungUp(err) {
+	stop := context.AfterFunc(ctx, func() { socket.until(time.Unix(1, 0)) })
+	if err = c.socket.send(request, nil); err != nil && !hungUp(err) {
 		stop()
 		return nil, c.end(c.failed(ctx, err))
 	}

@@ -86,7 +86,7 @@ func TestSidecarDoesNotReply(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 		// What it may still say would be taken for the next answer.
-		if _, err := c.Status(soon()); !errors.Is(err, net.ErrClosed) {
+		if _, err := c.Status(soon()); !errors.Is(err, os.ErrClosed) {
 			t.Errorf("%s: and then %v", what, err)
 		}
 	}
@@ -198,7 +198,7 @@ func TestRefusedConnectionGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.Close()
-	if _, err := c.Attach(t.Context(), AttachRequest{Ring: "main"}); !errors.Is(err, net.ErrClosed) {
+	if _, err := c.Attach(t.Context(), AttachRequest{Ring: "main"}); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("a used connection: %v", err)
 	}
 }

@@ -5,12 +5,9 @@ package handoff
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"net"
 	"os"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -26,18 +23,12 @@ const leasePackets = 16
 // conn is the server's side of one connection: some questions, then at most one
 // ATTACH, which makes it a lease.
 type conn struct {
-	socket  *net.UnixConn
-	raw     syscall.RawConn
+	socket  *socket
 	peer    Peer
 	handler Handler
 	timeout time.Duration
 	meter   *meter
-	lines   *lines
 	lease   *Lease
-
-	mu   sync.Mutex
-	line *line // takes over from socket when there is a lease; written by serve alone
-	hung bool  // hangUp was called
 }
 
 // serve answers requests until the client leaves, breaks the protocol, talks on
@@ -48,9 +39,7 @@ func (c *conn) serve(ctx context.Context) {
 		return
 	}
 	for onLease := 0; ; {
-		if c.lease == nil {
-			c.socket.SetReadDeadline(time.Now().Add(c.timeout))
-		}
+		c.socket.until(c.deadline())
 		r, wrong := c.receive()
 		var refused *Refusal
 		if wrong != nil && !errors.As(wrong, &refused) {
@@ -74,6 +63,14 @@ func (c *conn) serve(ctx context.Context) {
 	}
 }
 
+// deadline of the next request: a lease may be silent for as long as it likes.
+func (c *conn) deadline() time.Time {
+	if c.lease != nil {
+		return time.Time{}
+	}
+	return time.Now().Add(c.timeout)
+}
+
 // welcome makes a client that connects too often wait before anything is done
 // for it.
 func (c *conn) welcome(ctx context.Context) (err error) {
@@ -82,7 +79,7 @@ func (c *conn) welcome(ctx context.Context) (err error) {
 		c.turnAway(refused)
 	}
 	if err == nil {
-		c.peer.Groups, err = groupsOf(c.raw)
+		c.peer.Groups, err = groupsOf(c.socket.raw)
 	}
 	return err
 }
@@ -108,7 +105,7 @@ func (c *conn) pace(ctx context.Context) error {
 // drops those that a client attaches, and they never become ours.
 func (c *conn) receive() (request, error) {
 	var b [attachBytes]byte // the largest request; the kernel says if there was more
-	n, flags, err := c.read(b[:])
+	n, _, flags, err := c.socket.receive(b[:], nil)
 	switch {
 	case err != nil:
 		return request{}, err
@@ -120,14 +117,6 @@ func (c *conn) receive() (request, error) {
 		return request{}, Refuse(syscall.EPROTO, "a request carries no descriptors")
 	}
 	return decodeRequest(b[:n])
-}
-
-func (c *conn) read(b []byte) (n, flags int, err error) {
-	if c.line != nil {
-		return c.line.read(b)
-	}
-	n, _, flags, _, err = c.socket.ReadMsgUnix(b, nil)
-	return n, flags, err
 }
 
 func (c *conn) reply(r request) error {
@@ -171,13 +160,8 @@ func (c *conn) attach(r AttachRequest) error {
 	if err != nil {
 		return c.answer(refusal(typeAttach, asRefusal(err)), nil)
 	}
-	line, err := c.newLine()
-	if err != nil {
-		return c.answer(refusal(typeAttach, asRefusal(err)), nil)
-	}
 	consumer, pos, err := p.Attach(r.Start, source, c.peer.UID)
 	if err != nil {
-		line.close()
 		return c.answer(refusal(typeAttach, asRefusal(err)), nil)
 	}
 	g := p.Geometry()
@@ -188,53 +172,11 @@ func (c *conn) attach(r AttachRequest) error {
 	c.handler.Attached(c.lease)
 	granted := grant{source: source, epoch: g.Epoch, pos: pos, ringBytes: g.TotalBytes}
 	payload := granted.encode()
-	err = c.grant(&answer{kind: typeAttach | typeAnswer, total: uint64(len(payload)), payload: payload})
-	c.takeLine(line)
-	return err
-}
-
-// newLine is a second descriptor of the socket, for the time of the lease.
-func (c *conn) newLine() (*line, error) {
-	fd, err := duplicate(c.raw)
-	if err != nil {
-		return nil, fmt.Errorf("descriptor of a lease: %w", err)
-	}
-	l, err := c.lines.add(fd)
-	if err != nil {
-		unix.Close(fd)
-	}
-	return l, err
-}
-
-// duplicate is a second descriptor of the same.
-func duplicate(raw syscall.RawConn) (fd int, err error) {
-	held := raw.Control(func(of uintptr) {
-		fd, err = unix.FcntlInt(of, unix.F_DUPFD_CLOEXEC, 0)
-	})
-	return fd, errors.Join(held, err)
-}
-
-// takeLine takes the connection out of Go's poller; the line goes on with it.
-func (c *conn) takeLine(l *line) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.line = l
-	c.socket.Close()
-	if c.hung {
-		l.hangUp()
-	}
+	return c.grant(&answer{kind: typeAttach | typeAnswer, total: uint64(len(payload)), payload: payload})
 }
 
 // hangUp ends the connection; serve notices. It may be called from anywhere.
-func (c *conn) hangUp() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.hung = true
-	c.socket.Close()
-	if c.line != nil {
-		c.line.hangUp()
-	}
-}
+func (c *conn) hangUp() { c.socket.close() }
 
 // grant sends the answer with its descriptors: the ring, the page, the bell.
 func (c *conn) grant(a *answer) error {
@@ -264,21 +206,16 @@ func (c *conn) detach() {
 	if c.lease == nil {
 		return
 	}
-	c.line.hangUp()
+	c.hangUp()
 	c.handler.Detached(c.lease)
 	c.lease.Consumer.Detach()
-	c.line.close()
 }
 
 // answer sends one packet, and waits no longer than the client's timeout for
 // room in its socket.
 func (c *conn) answer(a *answer, rights []byte) error {
-	if c.line != nil {
-		return c.line.send(a.encode(nil))
-	}
-	c.socket.SetWriteDeadline(time.Now().Add(c.timeout))
-	_, _, err := c.socket.WriteMsgUnix(a.encode(nil), rights, nil)
-	return err
+	c.socket.until(time.Now().Add(c.timeout))
+	return c.socket.send(a.encode(nil), rights)
 }
 
 // turnAway tells a client why it is not served. It does not wait; the caller
@@ -286,7 +223,7 @@ func (c *conn) answer(a *answer, rights []byte) error {
 func (c *conn) turnAway(r *Refusal) {
 	b := refusal(0, r).encode(nil)
 	// A fresh socket has room; and if not, it learns nothing.
-	_ = c.raw.Control(func(fd uintptr) {
+	_ = c.socket.raw.Control(func(fd uintptr) {
 		_ = unix.Sendto(int(fd), b, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil)
 	})
 }

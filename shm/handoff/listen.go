@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 
@@ -35,7 +34,7 @@ func Listen(path string, o Options) (*Server, error) {
 		return nil, err
 	}
 	if err := unix.Lstat(path, &s.made); err != nil {
-		s.socket.Close()
+		s.socket.close()
 		return nil, fmt.Errorf("socket %s: %w", path, err)
 	}
 	return s, nil
@@ -95,43 +94,38 @@ func clearPath(path string) error {
 // probe connects without waiting: EAGAIN is a full backlog, so somebody who
 // hangs, EPROTOTYPE somebody who listens for another kind of socket.
 func probe(path string) error {
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	s, err := connect(path)
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd)
-	return unix.Connect(fd, &unix.SockaddrUnix{Name: path})
+	return s.close()
 }
 
 // bind makes the socket file with no permission at all, and gives permissions
 // when it can be used. A client takes mode 0 for "just starting".
-func bind(path string, o Options) (*net.UnixListener, error) {
-	fail := func(err error) (*net.UnixListener, error) {
+func bind(path string, o Options) (*socket, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, packets, 0)
+	if err != nil {
 		return nil, fmt.Errorf("socket %s: %w", path, err)
 	}
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		return fail(err)
-	}
-	f := os.NewFile(uintptr(fd), path)
-	defer f.Close() // FileListener has its own descriptor
 	// Linux creates the file with the socket's own mode.
-	if err := unix.Fchmod(fd, 0); err != nil {
-		return fail(err)
+	if err = unix.Fchmod(fd, 0); err == nil {
+		err = unix.Bind(fd, &unix.SockaddrUnix{Name: path})
 	}
-	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
-		return fail(err)
+	if err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("socket %s: %w", path, err)
 	}
 	if err := publish(fd, path, o); err != nil {
+		unix.Close(fd)
 		os.Remove(path)
-		return fail(err)
+		return nil, fmt.Errorf("socket %s: %w", path, err)
 	}
-	l, err := net.FileListener(f)
+	l, err := newSocket(fd, path)
 	if err != nil {
 		os.Remove(path)
-		return fail(err)
 	}
-	return l.(*net.UnixListener), nil
+	return l, err
 }
 
 func publish(fd int, path string, o Options) error {
@@ -159,14 +153,14 @@ func (s *Server) close() error {
 	unlock, err := lockPath(s.path)
 	if err != nil {
 		// Without its directory there is no file to remove either.
-		return s.socket.Close()
+		return s.socket.close()
 	}
 	defer unlock()
 	var now unix.Stat_t
 	if unix.Lstat(s.path, &now) == nil && now.Dev == s.made.Dev && now.Ino == s.made.Ino {
 		err = os.Remove(s.path)
 	}
-	return errors.Join(err, s.socket.Close())
+	return errors.Join(err, s.socket.close())
 }
 
 // describe names what is in the way.

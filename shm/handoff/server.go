@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"sync"
 	"syscall"
@@ -55,7 +54,7 @@ func (o Options) withDefaults() Options {
 type Server struct {
 	path    string
 	options Options
-	socket  *net.UnixListener
+	socket  *socket
 	meter   *meter
 	made    unix.Stat_t // the socket file, so that Close removes no other's
 
@@ -65,7 +64,6 @@ type Server struct {
 	mu     sync.Mutex
 	perUID map[uint32]int
 	conns  map[*conn]struct{}
-	lines  *lines // made by Serve
 }
 
 // Addr is the socket's path.
@@ -74,17 +72,8 @@ func (s *Server) Addr() string { return s.path }
 // Serve answers clients until ctx ends or Close is called; both are no error.
 // When it returns, the server is closed, so is every connection, and every
 // lease was Detached. It is called once.
-func (s *Server) Serve(ctx context.Context, h Handler) (err error) {
-	if s.lines, err = newLines(); err != nil {
-		return errors.Join(err, s.Close())
-	}
+func (s *Server) Serve(ctx context.Context, h Handler) error {
 	ctx, cancel := context.WithCancel(ctx)
-	watched := make(chan error, 1)
-	go func() {
-		defer cancel() // a server that cannot see its clients leave must not go on
-		watched <- s.lines.watch()
-	}()
-	defer func() { err = errors.Join(err, s.lines.close(), <-watched) }()
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer s.hangUp()
@@ -92,11 +81,11 @@ func (s *Server) Serve(ctx context.Context, h Handler) (err error) {
 	defer context.AfterFunc(ctx, func() { s.Close() })()
 	pause := acceptPause
 	for {
-		socket, err := s.socket.AcceptUnix()
+		socket, err := s.socket.accept()
 		switch {
 		case err == nil:
 			pause = acceptPause
-		case errors.Is(err, net.ErrClosed):
+		case errors.Is(err, os.ErrClosed):
 			return nil
 		case !exhausted(err):
 			return fmt.Errorf("accept on %s: %w", s.path, err)
@@ -136,20 +125,15 @@ func wait(ctx context.Context, d time.Duration) {
 
 // admit counts a connection in, or sends it away. It is all that is done for a
 // connection outside its own goroutine, so it does not wait.
-func (s *Server) admit(socket *net.UnixConn, h Handler) *conn {
-	raw, err := socket.SyscallConn()
+func (s *Server) admit(socket *socket, h Handler) *conn {
+	peer, err := peerOf(socket.raw)
 	if err != nil {
-		socket.Close()
-		return nil
-	}
-	peer, err := peerOf(raw)
-	if err != nil {
-		socket.Close() // a kernel that cannot say who it is
+		socket.close() // a kernel that cannot say who it is
 		return nil
 	}
 	c := &conn{
-		socket: socket, raw: raw, peer: peer, handler: h,
-		timeout: s.options.HandshakeTimeout, meter: s.meter, lines: s.lines,
+		socket: socket, peer: peer, handler: h,
+		timeout: s.options.HandshakeTimeout, meter: s.meter,
 	}
 	s.mu.Lock()
 	full, own := len(s.conns) >= s.options.MaxConns, s.perUID[peer.UID]
@@ -168,12 +152,12 @@ func (s *Server) admit(socket *net.UnixConn, h Handler) *conn {
 	if _, ok := s.meter.take(peer.UID, time.Now(), 0); ok {
 		c.turnAway(Refuse(syscall.EUSERS, "%v: uid %d has %d, of at most %d a user and %d in all; close some", ErrBusy, peer.UID, own, s.options.MaxPerUID, s.options.MaxConns))
 	}
-	socket.Close()
+	socket.close()
 	return nil
 }
 
 func (s *Server) leave(c *conn) {
-	c.socket.Close()
+	c.socket.close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)

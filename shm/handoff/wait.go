@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -25,7 +24,7 @@ const tick = time.Second
 // costs a goroutine, not a thread. Another goroutine waits for the lease to hang
 // up, which ends a sleep.
 type sleeper struct {
-	lease *net.UnixConn
+	lease *socket
 	bell  *os.File
 	raw   syscall.RawConn // of the bell
 	tick  time.Duration
@@ -45,7 +44,7 @@ type sleeper struct {
 }
 
 // newSleeper watches the lease and makes a descriptor of its own of the bell.
-func newSleeper(lease *net.UnixConn, bell *os.File) (*sleeper, error) {
+func newSleeper(lease *socket, bell *os.File) (*sleeper, error) {
 	raw, err := bell.SyscallConn()
 	if err != nil {
 		return nil, fmt.Errorf("bell: %w", err)
@@ -68,6 +67,14 @@ func newSleeper(lease *net.UnixConn, bell *os.File) (*sleeper, error) {
 	return s, nil
 }
 
+// duplicate is a second descriptor of the same.
+func duplicate(raw syscall.RawConn) (fd int, err error) {
+	held := raw.Control(func(of uintptr) {
+		fd, err = unix.FcntlInt(of, unix.F_DUPFD_CLOEXEC, 0)
+	})
+	return fd, errors.Join(held, err)
+}
+
 func (s *sleeper) init() (err error) {
 	if err := s.bell.SetReadDeadline(time.Time{}); err != nil {
 		return err // it is not in the poller
@@ -75,31 +82,23 @@ func (s *sleeper) init() (err error) {
 	if s.raw, err = s.bell.SyscallConn(); err != nil {
 		return err
 	}
-	lease, err := s.lease.SyscallConn()
-	if err != nil {
-		return err
-	}
 	s.block = s.lie // made once, so that waiting allocates nothing
-	go s.watch(lease)
+	go s.watch()
 	return nil
 }
 
 // watch waits until the lease hangs up, or is closed, and ends a sleep then.
 // Nothing else comes in; what a later sidecar may say is dropped.
-func (s *sleeper) watch(lease syscall.RawConn) {
+func (s *sleeper) watch() {
 	defer close(s.watched)
-	_ = lease.Read(func(fd uintptr) bool { // an error is an end, too
-		for {
-			var b [headBytes]byte
-			n, err := unix.Read(int(fd), b[:])
-			switch {
-			case errors.Is(err, unix.EAGAIN):
-				return false
-			case n == 0, err != nil && !errors.Is(err, unix.EINTR):
-				return true
-			}
+	var b [headBytes]byte
+	for {
+		s.lease.until(time.Time{}) // that of the request, which ends late perhaps, does not count
+		n, _, _, err := s.lease.receive(b[:], nil)
+		if !errors.Is(err, os.ErrDeadlineExceeded) && (n == 0 || err != nil) {
+			break
 		}
-	})
+	}
 	s.hung.Store(true)
 	s.wake()
 }
@@ -110,7 +109,7 @@ func (s *sleeper) wake() { s.bell.SetReadDeadline(time.Unix(1, 0)) }
 
 func (s *sleeper) close() error {
 	s.unfollow()
-	err := s.lease.Close()
+	err := s.lease.close()
 	<-s.watched
 	return errors.Join(err, s.bell.Close())
 }
