@@ -19,3 +19,10 @@ package shm
 // themselves, so the functions are empty there. The compiler moves no memory
 // access over the atomic operation that stands next to each call: sync/atomic
 // operations are ordered in its memory state like calls.
+
+// LoadLoad and StoreStore are the same fences for sequence locks in private
+// memory, such as a client's tables.
+func LoadLoad() { loadLoad() }
+
+// StoreStore is described with LoadLoad.
+func StoreStore() { storeStore() }

@@ -85,6 +85,8 @@ type Batch struct {
 	// What the accessors use. Checked against the frame's length by the
 	// cursor, and not the caller's to change.
 	payload      []byte
+	lent         bool // payload is the ring
+	sourceSeq    uint32
 	rows         uint32
 	keysAt       uint32 // in payload
 	keyStride    uint32
@@ -131,11 +133,11 @@ func (b *Batch) remark(kind Kind, lost Loss) *Batch {
 }
 
 // frame makes b the batch of a frame that the cursor has checked.
-func (b *Batch) frame(kind Kind, src *Source, h *shm.Header, payload []byte, realtime int64) {
+func (b *Batch) frame(src *Source, h *shm.Header, payload []byte, realtime int64) {
 	*b = Batch{
-		Kind: kind, Source: src, Rows: int(h.Rows), Seq: h.Seq, Scan: h.Scan, TimeNS: h.TimeNS,
+		Kind: kindOf(h.Kind), Source: src, Rows: int(h.Rows), Seq: h.Seq, Scan: h.Scan, TimeNS: h.TimeNS,
 		First: h.Flags&shm.FlagFirst != 0, Last: h.Flags&shm.FlagLast != 0, Keyframe: h.Flags&shm.FlagKeyframe != 0,
-		payload: payload, rows: h.Rows,
+		payload: payload, sourceSeq: h.SourceSeq, rows: h.Rows,
 		keysAt: h.KeysOffset - shm.HeaderBytes, keyStride: h.KeyStride, keySize: uint32(src.KeySize),
 		valuesAt: h.ValuesOffset - shm.HeaderBytes, valueStride: h.ValueStride, valueSize: uint32(src.ValueSize),
 		realtimeDiff: realtime,

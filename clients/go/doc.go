@@ -61,8 +61,26 @@
 //		clear(table)
 //	}
 //
-// A loss makes a table built from the stream stale until the next scan that is a
-// keyframe, from First to Last, has come without one.
+// # Tables
+//
+// A program that wants to know what a map holds, not what happens to it, opens a
+// table. It is kept from the stream, by the rules that make it never silently
+// wrong: a loss, a scan that broke off or a restart make it stale, visibly, until
+// a whole keyframe has come.
+//
+//	flows, err := ringside.OpenTable[Flow, Stats](ctx, ringside.Options{Source: "flows"})
+//	if err != nil {
+//		return err
+//	}
+//	defer flows.Close()
+//	if err := flows.Wait(ctx); err != nil { // for the first content
+//		return err
+//	}
+//	stats, ok := flows.Get(Flow{Src: ip})
+//
+// Lookups, [Table.All], [Table.Snapshot] and [Table.OnChange] can be used from any
+// goroutine. [TableOf] is for a loop of the program's own that feeds several
+// tables, [RawTable] for maps that are per CPU or have no Go layout.
 //
 // # Lifetime of bytes
 //

@@ -31,6 +31,11 @@ type Source struct {
 	// LockedValue: values were copied under their lock. Without it only aligned
 	// 8-byte words are sure to be whole.
 	LockedValue bool
+	// Events: it publishes records in batches of KindEvents, and no rows.
+	Events bool
+	// Changes: a scan that is no keyframe holds only what has changed since the
+	// scan before it. See [Table].
+	Changes bool
 
 	slotValueSize int // bytes of a slot that hold a value; the rest aligns it
 	sub           *Subscription
@@ -42,6 +47,7 @@ func newSource(sub *Subscription, info shm.SourceInfo) *Source {
 		Name: info.Name, Number: int(info.Number), MapID: info.MapID, MapType: info.MapType,
 		MaxEntries: int(info.MaxEntries), KeySize: int(info.KeySize), ValueSize: int(info.ValueSize),
 		LockedScan: info.Flags&shm.SourceLockedScan != 0, LockedValue: info.Flags&shm.SourceLockedValue != 0,
+		Events: info.Flags&shm.SourceEvents != 0, Changes: info.Flags&shm.SourceChanges != 0,
 		slotValueSize: int(info.ValueSize), sub: sub,
 	}
 	if info.Flags&shm.SourcePerCPU != 0 {
@@ -120,12 +126,7 @@ func (s *Subscription) addView(source string, resolve func(*Source) (fit, error)
 	if err := s.loadSources(); err != nil {
 		return v, err
 	}
-	var last *Source
-	for _, src := range s.sources {
-		if src.Name == source {
-			last = src
-		}
-	}
+	last := s.newestOf(source)
 	if last == nil {
 		return v, s.noSource(source)
 	}
@@ -142,6 +143,16 @@ func (s *Subscription) addView(source string, resolve func(*Source) (fit, error)
 		}
 	}
 	return v, nil
+}
+
+// newestOf is the source that a name stands for, or nil.
+func (s *Subscription) newestOf(name string) (last *Source) {
+	for _, src := range s.sources {
+		if src.Name == name {
+			last = src
+		}
+	}
+	return last
 }
 
 func (s *Subscription) noSource(name string) error {

@@ -68,7 +68,7 @@ func (s *Subscription) fetch(ctx context.Context) {
 			s.checkPulse(ctx)
 			// Another frame than before, if the ring came round in between.
 			if src := s.admit(&h); src != nil {
-				s.frame.frame(kindOf(h.Kind), src, &h, payload, s.ring().RealtimeOffsetNS())
+				s.frame.frame(src, &h, payload, s.ring().RealtimeOffsetNS())
 				s.held = true
 			}
 			return
@@ -150,6 +150,9 @@ func kindOf(k shm.Kind) Kind {
 
 // nothing deals with a ring that has no next frame: sleep, or leave it.
 func (s *Subscription) nothing(ctx context.Context, status shm.Status) {
+	if status == shm.Empty {
+		s.lookAfterTables()
+	}
 	switch {
 	case status == shm.Ended:
 		s.leave(true)

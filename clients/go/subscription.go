@@ -26,6 +26,8 @@ type Subscription struct {
 	note    Batch  // a batch without rows
 	sources []*Source
 	views   []view
+	tables  []*tracker
+	asked   asked // for keyframes
 
 	// What has to be told before the next frame.
 	err     error   // final

@@ -84,7 +84,8 @@ func (s *Subscription) lend(ctx context.Context, read func(*Batch)) (called, val
 		read(b)
 		return true, true
 	}
-	s.frame.frame(kindOf(h.Kind), src, &h, lent, s.ring().RealtimeOffsetNS())
+	s.frame.frame(src, &h, lent, s.ring().RealtimeOffsetNS())
+	s.frame.lent = true
 	read(&s.frame)
 	if valid = s.cursor.Valid(); valid {
 		s.cursor.Advance()

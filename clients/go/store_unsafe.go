@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ringside
+
+import "unsafe"
+
+// This file turns rows of a store into Go values and back. Why that is sound: a
+// row's key and value begin on multiples of 8 of memory that is aligned to 8, no
+// plain type needs more; they have exactly the size of K and V, which the view
+// of the source has checked, as it has that neither holds a Go pointer, so that
+// any bits are a value; and every row is sliced out of the store, which bounds it.
+
+// alignedBytes is zeroed memory, aligned for every plain type.
+func alignedBytes(n int) []byte {
+	words := make([]uint64, (n+7)/8)
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(words))), len(words)*8)[:n:n]
+}
+
+// sameKey compares keys of one size as the kernel does, byte by byte. The small
+// sizes that most maps have are spared a call.
+func sameKey(a, b []byte) bool {
+	if len(a) == len(b) {
+		switch p, q := unsafe.Pointer(unsafe.SliceData(a)), unsafe.Pointer(unsafe.SliceData(b)); len(a) {
+		case 4: // as arrays of bytes: what a caller looks up need not be aligned
+			return *(*[4]byte)(p) == *(*[4]byte)(q)
+		case 8:
+			return *(*[8]byte)(p) == *(*[8]byte)(q)
+		case 16:
+			return *(*[16]byte)(p) == *(*[16]byte)(q)
+		}
+	}
+	return string(a) == string(b)
+}
+
+// bytesOf is the memory of *p.
+func bytesOf[T any](p *T) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(p)), unsafe.Sizeof(*p))
+}
+
+// valueOf is what a part of a row is in Go.
+func valueOf[T any](b []byte) *T {
+	var none T
+	if uintptr(len(b)) != unsafe.Sizeof(none) {
+		panic("ringside: a row of another size")
+	}
+	return (*T)(unsafe.Pointer(unsafe.SliceData(b)))
+}
