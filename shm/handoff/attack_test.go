@@ -102,6 +102,9 @@ func playAttacker(args []string) error {
 	if err := attackPage(int(l.page.Fd())); err != nil {
 		return err
 	}
+	if err := attackBell(l); err != nil {
+		return err
+	}
 	fmt.Println("attacked")
 	<-done
 	return nil
