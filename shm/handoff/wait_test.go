@@ -5,6 +5,7 @@ package handoff
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"runtime"
 	"sync"
@@ -14,62 +15,81 @@ import (
 	"github.com/ringside-bpf/ringside/shm"
 )
 
-// Publisher and consumer meet again and again in the moment in which one goes
+// Publisher and consumers meet again and again in the moment in which one goes
 // to sleep and the other commits. A wake-up is lost if a sleep ends by time
-// while there is something to read; none may be.
+// while there is something to read; none may be, whether one listens to the bell
+// or several, of whom each is woken also by what the others are rung for.
 func TestNoWakeUpIsLost(t *testing.T) {
-	const rounds = 2000
+	for _, consumers := range []int{1, 3, 8} {
+		t.Run(fmt.Sprint(consumers), func(t *testing.T) { meet(t, consumers, 1000) })
+	}
+}
+
+func meet(t *testing.T, consumers, rounds int) {
 	s := open(t, settings{})
-	a := s.attach(t, shm.StartOldest)
-	var read atomic.Int64 // frames the consumer has read before it sleeps
-	result := make(chan error, 1)
-	var lost, slept int
-	go func() {
-		c := a.Cursor(shm.StartOldest)
-		for read.Load() < rounds {
-			if _, _, _, status := c.Peek(); status == shm.Ready {
-				c.Advance()
-				read.Add(1)
-				continue
+	var all []*meeter
+	for range consumers {
+		m := &meeter{a: s.attach(t, shm.StartOldest), result: make(chan error, 1)}
+		m.a.sleeper.tick = patience
+		all = append(all, m)
+		go func() { m.result <- m.run(int64(rounds)) }()
+	}
+	heard := func(frames int) {
+		for _, m := range all {
+			for m.read.Load() < int64(frames) && len(m.result) == 0 {
+				s.publisher.Beat() // gives the rings that the token bucket held back
+				runtime.Gosched()
 			}
-			seen, rang := c.Position().Offset, a.sleeper.rang
-			woken, err := a.Wait(context.Background(), seen)
-			if err != nil {
-				result <- err
-				return
-			}
-			if !woken && a.Ring.Head() != seen {
-				lost++
-			}
-			if a.sleeper.rang != rang {
-				slept++
-			}
-		}
-		result <- nil
-	}()
-	heard := func(frames int64) {
-		for read.Load() < frames && len(result) == 0 {
-			s.publisher.Beat() // gives the rings that the token bucket held back
-			runtime.Gosched()
 		}
 	}
-	for i := range int64(rounds) {
+	for i := range rounds {
 		heard(i)
 		for range rand.IntN(3000) {
-			_ = read.Load()
+			_ = all[0].read.Load()
 		}
 		if err := s.feed.publish(t.Context(), 1); err != nil {
 			t.Fatal(err)
 		}
 	}
 	heard(rounds)
-	if err := <-result; err != nil {
-		t.Fatal(err)
+	slept := uint64(0)
+	for _, m := range all {
+		if err := <-m.result; err != nil {
+			t.Error(err)
+		}
+		slept += m.a.sleeper.rang
 	}
-	if lost > 0 || slept == 0 {
-		t.Errorf("%d wake-ups lost in %d rounds, of which %d slept", lost, rounds, slept)
+	if slept == 0 {
+		t.Error("nobody slept")
 	}
-	t.Logf("%d of %d rounds slept", slept, rounds)
+	t.Logf("%d sleeps in %d rounds", slept, rounds)
+}
+
+// meeter is a consumer that sleeps whenever it has read all.
+type meeter struct {
+	a      *Attachment
+	read   atomic.Int64 // frames
+	result chan error
+}
+
+func (m *meeter) run(frames int64) error {
+	c := m.a.Cursor(shm.StartOldest)
+	for m.read.Load() < frames {
+		if _, _, _, status := c.Peek(); status == shm.Ready {
+			c.Advance()
+			m.read.Add(1)
+			continue
+		}
+		seen := c.Position().Offset
+		woken, err := m.a.Wait(context.Background(), seen)
+		if err != nil {
+			return err
+		}
+		if !woken && m.a.Ring.Head() != seen {
+			return fmt.Errorf("a wake-up was lost after %d frames", m.read.Load())
+		}
+	}
+	return nil
 }
 
 // Whoever sleeps on a quiet ring is left alone, and is woken once for one scan.
