@@ -35,4 +35,15 @@ type Frame struct {
 	Scan         uint64
 	TimeNS       int64 // CLOCK_MONOTONIC, after the rows were read
 	First, Last  bool
+
+	Keyframe bool // the frames of this scan hold all rows of the map
+	Deletes  bool // these are keys that are gone; there are no values
+}
+
+// Finisher is a Destination that has something to publish after the last row.
+type Finisher interface {
+	Destination
+	// Finish is called when the engine has read the whole map. With an error the
+	// scan was not completed. look is valid until it returns.
+	Finish(ctx context.Context, look *Lookup) error
 }

@@ -50,6 +50,7 @@ type Options struct {
 	MaxHold     time.Duration // longest single stay in the kernel to aim for; default 2 ms
 	Scratch     int           // most bytes of memory a pump may keep; default 64 MiB
 	Engine      string        // use this engine or fail; for tests and measurements
+	Lookups     bool          // make ready to look single keys up, for a Finisher
 }
 
 // Info describes an open source. Sizes are bytes.
@@ -76,6 +77,8 @@ type Info struct {
 
 	Engine, EngineReason string
 	Consistency          Consistency // what the engine keeps, not what was asked for
+
+	Lookup string // how single keys are looked up, and why so; empty: they are not
 }
 
 // rows is how the map's own rows are laid out by an engine that packs them.

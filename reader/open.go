@@ -117,7 +117,10 @@ func (s *Source) prepare() error {
 			return err
 		}
 	}
-	return s.choose()
+	if err := s.choose(); err != nil {
+		return err
+	}
+	return s.openLookup()
 }
 
 // hasSpinLock asks for a lookup under the value's lock. The kernel refuses that

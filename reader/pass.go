@@ -47,7 +47,7 @@ func (p *pass) publish(dst Destination, n int, keys, values Column, length int, 
 	dst.Commit(Frame{
 		Rows: n, Length: length, Keys: keys, Values: values,
 		Scan: p.stats.Scan, TimeNS: p.clock.now(),
-		First: p.stats.Frames == 0, Last: last,
+		First: p.stats.Frames == 0, Last: last, Keyframe: true,
 	})
 	p.stats.Rows += n
 	p.stats.Frames++

@@ -28,6 +28,7 @@ type Source struct {
 	chosen  string // the engine's own reason
 	better  better
 	pass    pass
+	lookup  Lookup
 	scans   uint64 // the last scan number given out
 
 	mu   sync.Mutex // info may be read while a scan changes engines
@@ -63,6 +64,9 @@ func (s *Source) Scan(ctx context.Context, dst Destination) (ScanStats, error) {
 		s.pass.begin(&s.clock, s.scans)
 		start := s.clock.now()
 		err := s.engine.scan(ctx, dst, &s.pass)
+		if f, ok := dst.(Finisher); ok && err == nil {
+			err = f.Finish(ctx, &s.lookup)
+		}
 		s.pass.stats.Duration = time.Duration(s.clock.now() - start)
 		if err == nil {
 			return s.pass.stats, nil
@@ -179,6 +183,7 @@ func (s *Source) Close() error {
 		first = s.engine.close()
 		s.engine = nil
 	}
+	first = errors.Join(first, s.lookup.close())
 	err := unix.Close(s.fd)
 	s.fd = -1
 	return errors.Join(first, err)

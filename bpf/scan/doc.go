@@ -8,8 +8,9 @@
 // on kernels that do not let programs do that, the whole of a hash at once. An
 // [Iterator] is a program that the kernel calls for each element while a
 // descriptor is read: slower, and no read stays longer than it takes to fill
-// 32 KiB. None uses lookups of bpf(2), so none makes other tools' programs miss
-// events, and none marks the rows of an LRU map as used.
+// 32 KiB. A [Finder] tells of single keys whether they are there. None uses
+// lookups of bpf(2), so none makes other tools' programs miss events, and none
+// marks the rows of an LRU map as used.
 //
 // One object holds all programs. [Target] describes the map; its sizes become
 // constants before the program is loaded, so that the verifier sees straight
@@ -17,8 +18,8 @@
 // running what was loaded needs no right at all.
 //
 // Who writes: the programs, into maps of ours; the map that is read is never
-// written to. Who reads: the caller, between runs. Neither type may be used by
-// two goroutines at once.
+// written to. Who reads: the caller, between runs. No type may be used by two
+// goroutines at once.
 //
 // What may go wrong. The map changes while it is walked: an element that was
 // given to another key while it was copied is left out and counted. A walk that

@@ -54,6 +54,7 @@ struct control {
 	__u64 mark;      /* the position at that bucket's begin */
 	__u64 buckets;   /* came: how many there are */
 	__u64 astray;    /* came: walks that ended in another bucket and were begun again */
+	__u64 witness;   /* an element has shown that its hash is what we believe; stays */
 	__u32 stopped;   /* came: STOPPED_... */
 	__u32 fence;
 } control = {};
@@ -163,6 +164,20 @@ QUIET void copy_value(void *dst, const void *value)
 QUIET __u32 round_up8(__u32 n)
 {
 	return (n + 7) & ~7U;
+}
+
+/* Room for one row, at the position; NULL: full. */
+QUIET void *room(__u64 at)
+{
+	__u8 *base = rows;
+
+	if (at > row_limit) {
+		control.stopped = STOPPED_FULL;
+		return 0;
+	}
+	/* The compiler believes that rows has 8 bytes. */
+	asm volatile("" : "+r"(base));
+	return base + at;
 }
 
 #endif

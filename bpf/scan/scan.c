@@ -7,7 +7,7 @@
  * The position is in memory, where the verifier does not follow it: for all it knows, each element is
  * the first. Nothing here writes to the map, nor looks anything up in a way that an LRU would notice.
  */
-#include "buckets.h"
+#include "find.h"
 
 char __license[] SEC("license") = "Dual BSD/GPL";
 
@@ -46,20 +46,6 @@ QUIET long visited(void)
 		return 0;
 	control.stopped = STOPPED_LATE;
 	return 1;
-}
-
-/* Room for one row, at the position; NULL: full. */
-QUIET void *room(__u64 at)
-{
-	__u8 *base = rows;
-
-	if (at > row_limit) {
-		control.stopped = STOPPED_FULL;
-		return 0;
-	}
-	/* The compiler believes that rows has 8 bytes. */
-	asm volatile("" : "+r"(base));
-	return base + at;
 }
 
 static long count_one(struct bpf_map *map, const void *key, void *value, void *ctx)
@@ -273,6 +259,74 @@ int pump_percpu_array(void *ctx)
 		bpf_loop(control.count, pump_percpu_index, &walk, 0);
 	else
 		control.stopped = STOPPED_ODD;
+	control.end_ns = bpf_ktime_get_ns();
+	return 0;
+}
+
+/* Says of the key in a row whether it is there. Not 0: enough for one stay. */
+static __always_inline long answer(__u32 i, void *row, __u64 found)
+{
+	WORD(row, round_up8(key_size) / 8) = found;
+	control.position = i + 1;
+	return visited();
+}
+
+static long find_one(__u32 i, void *ctx)
+{
+	void *row = room(i * row_size);
+
+	if (!row)
+		return 1;
+	return answer(i, row, bpf_map_lookup_elem(&target, row) != 0);
+}
+
+/* Keys of a hash whose elements do not care who looks at them. */
+SEC("syscall")
+int find_keys(void *ctx)
+{
+	begin();
+	bpf_loop(control.count, find_one, 0, 0);
+	control.end_ns = bpf_ktime_get_ns();
+	return 0;
+}
+
+static long find_one_quietly(__u32 i, struct find_walk *w)
+{
+	void *row;
+
+	w->at = i * row_size;
+	row = room(w->at);
+	if (!row)
+		return 1;
+	w->hash = hash_of(row, w->seed);
+	w->bucket = w->hash & (w->list.n_buckets - 1);
+	w->list.node = first_of(&w->list, w->bucket);
+	w->found = 0;
+	bpf_loop(ELEMENTS_MAX, find_step, w, 0);
+	row = room(w->at);
+	return row ? answer(i, row, w->found) : 1;
+}
+
+/* Keys of a hash whose elements are marked as used by lookups. */
+SEC("syscall")
+int find_quietly(void *ctx)
+{
+	struct find_walk walk = {};
+
+	begin();
+	walk.list.buckets = WORD(cast(&target) + BUCKETS_OFFSET, 0);
+	walk.list.n_buckets = *(volatile __u32 *)(cast(&target) + N_BUCKETS_OFFSET);
+	walk.seed = *(volatile __u32 *)(cast(&target) + HASHRND_OFFSET);
+	if (!control.witness) {
+		control.bucket = 0;
+		walk.list.node = first_of(&walk.list, 0);
+		bpf_loop(MAX_STEPS, witness_step, &walk, 0);
+		/* Without any element, no key is there, whatever its hash. */
+		if (control.visited && !control.witness)
+			control.stopped = STOPPED_ODD;
+	}
+	if (!control.stopped)
+		bpf_loop(control.count, find_one_quietly, &walk, 0);
 	control.end_ns = bpf_ktime_get_ns();
 	return 0;
 }

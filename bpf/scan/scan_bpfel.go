@@ -27,6 +27,7 @@ type scanControl struct {
 	Mark      uint64
 	Buckets   uint64
 	Astray    uint64
+	Witness   uint64
 	Stopped   uint32
 	Fence     uint32
 }
@@ -54,6 +55,8 @@ const (
 	scanMapHere             = "here"
 	scanMapTarget           = "target"
 	scanProgCountRows       = "count_rows"
+	scanProgFindKeys        = "find_keys"
+	scanProgFindQuietly     = "find_quietly"
 	scanProgIterPercpuArray = "iter_percpu_array"
 	scanProgIterPercpuHash  = "iter_percpu_hash"
 	scanProgIterRows        = "iter_rows"
@@ -120,6 +123,8 @@ type scanSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type scanProgramSpecs struct {
 	CountRows       *ebpf.ProgramSpec `ebpf:"count_rows"`
+	FindKeys        *ebpf.ProgramSpec `ebpf:"find_keys"`
+	FindQuietly     *ebpf.ProgramSpec `ebpf:"find_quietly"`
 	IterPercpuArray *ebpf.ProgramSpec `ebpf:"iter_percpu_array"`
 	IterPercpuHash  *ebpf.ProgramSpec `ebpf:"iter_percpu_hash"`
 	IterRows        *ebpf.ProgramSpec `ebpf:"iter_rows"`
@@ -212,6 +217,8 @@ type scanVariables struct {
 // It can be passed to loadScanObjects or ebpf.CollectionSpec.LoadAndAssign.
 type scanPrograms struct {
 	CountRows       *ebpf.Program `ebpf:"count_rows"`
+	FindKeys        *ebpf.Program `ebpf:"find_keys"`
+	FindQuietly     *ebpf.Program `ebpf:"find_quietly"`
 	IterPercpuArray *ebpf.Program `ebpf:"iter_percpu_array"`
 	IterPercpuHash  *ebpf.Program `ebpf:"iter_percpu_hash"`
 	IterRows        *ebpf.Program `ebpf:"iter_rows"`
@@ -225,6 +232,8 @@ type scanPrograms struct {
 func (p *scanPrograms) Close() error {
 	return _ScanClose(
 		p.CountRows,
+		p.FindKeys,
+		p.FindQuietly,
 		p.IterPercpuArray,
 		p.IterPercpuHash,
 		p.IterRows,

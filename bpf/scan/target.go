@@ -89,9 +89,10 @@ func (t *Target) load(program string, rowSize, rowsBytes int) (*ebpf.Collection,
 	if err := t.check(); err != nil {
 		return nil, err
 	}
-	direct := t.CPUs > 0 || program == scanProgPumpBuckets
+	needs := program == scanProgPumpBuckets || program == scanProgFindQuietly
+	direct := t.CPUs > 0 && program != scanProgFindKeys || needs
 	coll, err := t.loadOnce(program, rowSize, rowsBytes, direct)
-	if err != nil && direct && program != scanProgPumpBuckets {
+	if err != nil && direct && !needs {
 		return t.loadOnce(program, rowSize, rowsBytes, false)
 	}
 	return coll, err
