@@ -71,6 +71,21 @@ func (c *Conn) Rings(ctx context.Context) ([]string, error) {
 	return strings.Split(strings.TrimSuffix(string(doc), "\x00"), "\x00"), nil
 }
 
+// Reload makes the sidecar read its configuration again, and says what has
+// changed, in a JSON document. A configuration that is not valid changes nothing
+// and comes back as a refusal with EINVAL. Only root and the sidecar's own user
+// may ask.
+func (c *Conn) Reload(ctx context.Context) ([]byte, error) {
+	return c.ask(ctx, typeReload, encodePlain(typeReload))
+}
+
+// TakeOver makes the sidecar finish its rings and end: see Beside. Only root and
+// the sidecar's own user may ask.
+func (c *Conn) TakeOver(ctx context.Context) error {
+	_, err := c.ask(ctx, typeTakeover, encodePlain(typeTakeover))
+	return err
+}
+
 // ask sends a request and gathers the packets of its answer.
 func (c *Conn) ask(ctx context.Context, kind uint16, request []byte) ([]byte, error) {
 	done, err := c.begin(ctx, request)

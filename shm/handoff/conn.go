@@ -128,6 +128,9 @@ func (c *conn) reply(r request) error {
 	case r.kind == typeStatus:
 		doc, err := c.handler.Status(c.peer)
 		return c.document(r.kind, doc, err)
+	case r.kind == typeReload, r.kind == typeTakeover:
+		doc, err := c.command(r.kind)
+		return c.document(r.kind, doc, err)
 	}
 	names, err := c.handler.Rings(c.peer)
 	doc := []byte(strings.Join(names, "\x00"))

@@ -15,25 +15,28 @@ import (
 // Listen makes the socket file. One that nobody listens on any more is
 // replaced. It refuses a path where somebody does (ErrLive), that is no socket
 // (ErrNotSocket) or whose directory is missing (ErrNoDirectory).
-func Listen(path string, o Options) (*Server, error) {
+func Listen(path string, o Options) (*Server, error) { return listen(path, path, o) }
+
+// listen makes the file of a socket that is, or will be, at path.
+func listen(path, file string, o Options) (*Server, error) {
 	o = o.withDefaults()
-	if len(path) >= len(unix.RawSockaddrUnix{}.Path) {
+	if len(file) >= len(unix.RawSockaddrUnix{}.Path) {
 		return nil, fmt.Errorf("socket %s: %w: a socket's path has at most %d bytes; choose a shorter one with --socket",
-			path, unix.ENAMETOOLONG, len(unix.RawSockaddrUnix{}.Path)-1)
+			file, unix.ENAMETOOLONG, len(unix.RawSockaddrUnix{}.Path)-1)
 	}
 	unlock, err := lockPath(path)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	if err := clearPath(path); err != nil {
+	if err := clearPath(file); err != nil {
 		return nil, err
 	}
-	s := &Server{path: path, options: o, meter: newMeter(), perUID: map[uint32]int{}, conns: map[*conn]struct{}{}}
-	if s.socket, err = bind(path, o); err != nil {
+	s := &Server{path: path, file: file, options: o, meter: newMeter(), perUID: map[uint32]int{}, conns: map[*conn]struct{}{}}
+	if s.socket, err = bind(file, o); err != nil {
 		return nil, err
 	}
-	if err := unix.Lstat(path, &s.made); err != nil {
+	if err := unix.Lstat(file, &s.made); err != nil {
 		s.socket.close()
 		return nil, fmt.Errorf("socket %s: %w", path, err)
 	}
@@ -156,9 +159,8 @@ func (s *Server) close() error {
 		return s.socket.close()
 	}
 	defer unlock()
-	var now unix.Stat_t
-	if unix.Lstat(s.path, &now) == nil && now.Dev == s.made.Dev && now.Ino == s.made.Ino {
-		err = os.Remove(s.path)
+	if s.Present() {
+		err = os.Remove(s.file)
 	}
 	return errors.Join(err, s.socket.close())
 }

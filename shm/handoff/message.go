@@ -22,9 +22,11 @@ const (
 
 // Types of messages. An answer has the type of its request and typeAnswer.
 const (
-	typeAttach = 1
-	typeStatus = 2
-	typeRings  = 3
+	typeAttach   = 1
+	typeStatus   = 2
+	typeRings    = 3
+	typeReload   = 4
+	typeTakeover = 5
 
 	typeAnswer = 0x8000
 	// typeRefused answers what could not be understood, or was not even read.
@@ -39,7 +41,7 @@ const (
 	headBytes  = 8
 )
 
-// Offsets in requests. STATUS and RINGS are plainBytes long.
+// Offsets in requests. All but ATTACH are plainBytes long.
 const (
 	offStart    = 8
 	offFlags    = 12 // reserved

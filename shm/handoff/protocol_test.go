@@ -36,11 +36,12 @@ func TestProtocolMessages(t *testing.T) {
 	for table, want := range map[string]map[string]protodoc.Place{
 		"messages": {
 			"ATTACH": number(typeAttach), "STATUS": number(typeStatus), "RINGS": number(typeRings),
+			"RELOAD": number(typeReload), "TAKEOVER": number(typeTakeover),
 			"REFUSED": number("0x8000"),
 		},
 		"limits": {
 			"version": number(version), "message head": number(headBytes), "ATTACH request": number(attachBytes),
-			"STATUS and RINGS requests": number(plainBytes), "answer head": number(answerBytes), "grant": number(grantBytes),
+			"every other request": number(plainBytes), "answer head": number(answerBytes), "grant": number(grantBytes),
 			"payload of one packet": number(chunkBytes), "text of a refusal": number(textBytes), "payload of an answer": number(documentBytes),
 		},
 		"starts": {"KEYFRAME": number(uint32(shm.StartKeyframe)), "OLDEST": number(uint32(shm.StartOldest)), "HEAD": number(uint32(shm.StartHead))},

@@ -26,7 +26,7 @@ type request struct {
 	attach AttachRequest
 }
 
-// encodePlain makes a STATUS or RINGS request.
+// encodePlain makes a request without a body.
 func encodePlain(kind uint16) []byte {
 	b := make([]byte, plainBytes)
 	putHead(b, kind)
@@ -63,7 +63,7 @@ func decodeRequest(b []byte) (request, error) {
 	}
 	want := plainBytes
 	switch kind {
-	case typeStatus, typeRings:
+	case typeStatus, typeRings, typeReload, typeTakeover:
 	case typeAttach:
 		want = attachBytes
 	default:

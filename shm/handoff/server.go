@@ -53,6 +53,7 @@ func (o Options) withDefaults() Options {
 // once. Who makes more waits for the answers.
 type Server struct {
 	path    string
+	file    string // where the socket's file is now: path, or beside it
 	options Options
 	socket  *socket
 	meter   *meter
