@@ -202,6 +202,7 @@ struct ringside_batch {
  *
  *	-EBADMSG   the ring contradicts itself; final
  *	-ENODATA   the end of a file; final
+ *	-ELOOP     a file that was recorded in mid-lap: no frame can be reached; final
  *	-EBUSY     a lease is open
  *	-ENOMEM    no memory for what a new source is; call again
  *
@@ -234,15 +235,20 @@ static inline const void *ringside_value(const struct ringside_batch *b, uint32_
 	return b->values + (size_t)i * b->value_stride;
 }
 
-/* Event i, 8-byte aligned, and its length; NULL if it lies outside the frame,
- * which happens only in a lease that was overwritten. */
+/* Event i and its length. Publishers align events to 8 bytes; a reader does not
+ * rely on it. NULL and length 0: it lies outside the frame, which happens only
+ * in a lease that was overwritten, or of a corrupt ring. */
 static inline const void *ringside_event(const struct ringside_batch *b, uint32_t i, uint32_t *length)
 {
 	/* Each word of the entry is loaded once, then bounded, then used: in a
-	 * lease it may change at any time. The table is 4-byte aligned. */
-	const uint32_t *entry = (const uint32_t *)(const void *)(b->frame + b->events_off + (size_t)i * 8);
-	uint32_t offset = __atomic_load_n(&entry[0], __ATOMIC_RELAXED);
-	uint32_t bytes = __atomic_load_n(&entry[1], __ATOMIC_RELAXED);
+	 * lease it may change at any time. */
+	struct __attribute__((packed, may_alias)) entry {
+		uint32_t offset, length;
+	};
+	const volatile struct entry *e =
+		(const volatile struct entry *)(const volatile void *)(b->frame + b->events_off + (size_t)i * 8);
+	uint32_t offset = e->offset, bytes = e->length;
+	*length = 0;
 	if (offset < 64 || offset > b->frame_bytes || bytes > b->frame_bytes - offset)
 		return NULL;
 	*length = bytes;

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package c
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/ringside-bpf/ringside/bpf/bpftest"
+	"github.com/ringside-bpf/ringside/shm"
+)
+
+// A C consumer outlives sidecars that are killed at any point, notices each
+// death, and is never given a torn row: copying and in leases, sleeping in the
+// library, in somebody else's poll, and not at all.
+func TestSidecarKilledAtAnyPoint(t *testing.T) {
+	for _, how := range []string{"next", "lease", "poll", "busy"} {
+		t.Run(how, func(t *testing.T) {
+			variant := "asan"
+			if how == "next" {
+				variant = "clang"
+			}
+			path := socketPath(t)
+			sidecar := start(t, os.Geteuid(), "/proc/self/exe", path)
+			sidecar.expect(t, "serving")
+			reader := start(t, os.Geteuid(), filepath.Join(build(t, variant), "tests", "follow"), path, how)
+			reader.expect(t, "attached")
+			for range 4 {
+				for range 1 + rand.IntN(4) {
+					reader.expect(t, "reading")
+				}
+				sidecar.kill()
+				reader.expect(t, "gone")
+				sidecar = start(t, os.Geteuid(), "/proc/self/exe", path)
+				reader.expect(t, "restart false")
+			}
+			reader.expect(t, "reading")
+			reader.finish(t, "end")
+		})
+	}
+}
+
+// A sidecar that ends in order leaves an exact account, to a reader of another
+// user.
+func TestSidecarRestartsInOrder(t *testing.T) {
+	path := socketPath(t)
+	uid := os.Geteuid()
+	if uid == 0 {
+		uid = bpftest.Nobody
+	}
+	var published uint64
+	var reader *process
+	for life := range 3 {
+		sidecar := start(t, os.Geteuid(), "/proc/self/exe", path)
+		sidecar.expect(t, "serving")
+		if life == 0 {
+			reader = start(t, uid, filepath.Join(build(t, "gcc"), "tests", "follow"), path, "next")
+			reader.expect(t, "attached")
+		} else {
+			reader.expect(t, "restart true")
+		}
+		reader.expect(t, "reading")
+		var rows uint64
+		if _, err := fmt.Sscan(sidecar.finish(t, "published"), &rows); err != nil {
+			t.Fatal(err)
+		}
+		published += rows
+		reader.expect(t, "gone")
+	}
+	var got, lost, restarts uint64
+	if _, err := fmt.Sscan(reader.finish(t, "end"), &got, &lost, &restarts); err != nil {
+		t.Fatal(err)
+	}
+	// It came in the middle of the first life, whose beginning it does not count.
+	if got+lost > published || got == 0 || restarts != 2 {
+		t.Errorf("%d rows got, %d lost, %d published, %d restarts", got, lost, published, restarts)
+	}
+}
+
+// Once attached, a consumer makes no system call: the kernel kills one that does,
+// and this one reads ten million rows.
+func TestReadsUnderStrictSeccomp(t *testing.T) {
+	const rows = 10_000_000
+	for _, how := range []string{"next", "lease"} {
+		t.Run(how, func(t *testing.T) {
+			s := open(t, 16<<20)
+			f, err := addFeed(s.ring)
+			if err != nil {
+				t.Fatal(err)
+			}
+			done, fed := make(chan struct{}), make(chan error, 1)
+			go func() { fed <- f.until(done, 4000) }()
+			reader := start(t, os.Geteuid(), filepath.Join(build(t, "gcc"), "tests", "strict"), s.path, how, fmt.Sprint(rows))
+			var got int
+			if _, err := fmt.Sscan(reader.expect(t, ""), &got); err != nil || got < rows {
+				t.Errorf("%d rows read: %v", got, err)
+			}
+			if err := reader.wait(); err != nil {
+				t.Error(err)
+			}
+			close(done)
+			if err := <-fed; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// Whatever was opened or mapped is closed and unmapped.
+func TestNothingStaysOpen(t *testing.T) {
+	s := open(t, 1<<20)
+	f, err := addFeed(s.ring)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		if err := f.publish(context.Background(), 10); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"gcc", "asan"} {
+		t.Run(name, func(t *testing.T) {
+			args := append([]string{s.path}, images(t)...)
+			t.Log(output(t, filepath.Join(build(t, name), "tests", "leak"), args...))
+		})
+	}
+}
+
+// A superseded ring is left for its successor without a word about anybody gone.
+func TestSuperseded(t *testing.T) {
+	s := open(t, 1<<20)
+	old := s.ring
+	f, err := addFeed(old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader := start(t, os.Geteuid(), filepath.Join(build(t, "asan"), "tests", "follow"), s.path, "poll")
+	reader.expect(t, "attached")
+	var published uint64
+	for range 3 {
+		for range 100 {
+			if err := f.publish(t.Context(), 3); err != nil {
+				t.Fatal(err)
+			}
+		}
+		published += f.rows
+		reader.expect(t, "reading")
+		if err := s.replace(1 << 20); err != nil {
+			t.Fatal(err)
+		}
+		if f, err = addFeed(s.ring); err != nil {
+			t.Fatal(err)
+		}
+		if err := old.Finish(t.Context(), shm.StateSuperseded); err != nil {
+			t.Fatal(err)
+		}
+		reader.expect(t, "restart true")
+		if err := old.Close(); err != nil {
+			t.Fatal(err)
+		}
+		old = s.ring
+	}
+	var got, lost, restarts uint64
+	if _, err := fmt.Sscan(reader.finish(t, "end"), &got, &lost, &restarts); err != nil {
+		t.Fatal(err)
+	}
+	if got != published || lost != 0 || restarts != 3 {
+		t.Errorf("%d rows got of %d, %d lost, %d restarts", got, published, lost, restarts)
+	}
+}
