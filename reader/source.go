@@ -123,7 +123,7 @@ func (i *Info) Fits(largest int) error {
 // costs one statx while nothing has changed. A pin that was removed is no
 // replacement: the open map stays readable, and Info says so.
 func (s *Source) Replaced() (bool, error) {
-	if s.engine == nil {
+	if s.fd < 0 {
 		return false, fmt.Errorf("%s: %w", s.info.Pin, ErrClosed)
 	}
 	inode, errno := s.probe.inode()

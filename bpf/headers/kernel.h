@@ -30,11 +30,13 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_PERCPU_HASH = 5,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_LRU_HASH = 9,
+	BPF_MAP_TYPE_RINGBUF = 27,
 };
 
 #define BPF_ANY 0
 #define BPF_NOEXIST 1
 #define BPF_F_MMAPABLE (1U << 10)
+#define BPF_RB_NO_WAKEUP (1ULL << 0)
 
 struct bpf_raw_tracepoint_args {
 	__u64 args[0];
