@@ -1,12 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package readertest has a Destination in plain memory, for tests and
-// benchmarks of readers. It holds the reader to its contract: one claim at a
-// time, frames inside their claim, nothing stale in what becomes visible.
-//
-// Who writes: a reader under test. Who reads: the test. What may go wrong is
-// reported through testing.TB, so a Memory belongs to the test's goroutine, or
-// to one that ends before it.
 package readertest
 
 import (
