@@ -53,13 +53,23 @@ fn read(sub: &mut Subscription, out: &mut String) -> &'static str {
 fn line(b: &Batch<'_>, out: &mut String) {
     let kind = b.kind.name();
     if b.kind == Kind::Lost {
-        let _ = writeln!(out, r#"{{"kind":"{}","frames":{},"rows":{},"exact":{}}}"#, kind, b.lost.frames, b.lost.rows, b.lost.exact);
+        let _ = writeln!(
+            out,
+            r#"{{"kind":"{}","frames":{},"rows":{},"exact":{}}}"#,
+            kind, b.lost.frames, b.lost.rows, b.lost.exact
+        );
         return;
     }
     let _ = write!(
         out,
         r#"{{"kind":"{}","source":"{}","seq":{},"scan":{},"first":{},"last":{},"keyframe":{},"rows":["#,
-        kind, escaped(b.source_name()), b.seq, b.scan, b.first, b.last, b.keyframe
+        kind,
+        escaped(b.source_name()),
+        b.seq,
+        b.scan,
+        b.first,
+        b.last,
+        b.keyframe
     );
     for i in 0..b.rows {
         let comma = if i > 0 { "," } else { "" };

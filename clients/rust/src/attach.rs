@@ -72,7 +72,9 @@ fn request(o: &Options, start: Start) -> Result<[u8; ATTACH_BYTES], Error> {
         Start::Head => 2,
     };
     r[8..12].copy_from_slice(&start.to_le_bytes());
-    for (what, name, at, room) in [("ring", &o.ring, 16, 64), ("consumer", &o.name, 80, 64), ("source", &o.source, 144, 128)] {
+    for (what, name, at, room) in
+        [("ring", &o.ring, 16, 64), ("consumer", &o.name, 80, 64), ("source", &o.source, 144, 128)]
+    {
         if name.len() >= room || name.bytes().any(|b| b == 0) {
             let text = format!("{} name {:?} is too long: at most {} bytes, none of them 0", what, name, room - 1);
             return Err(Error::new(ErrorKind::Refused, text));
@@ -84,9 +86,14 @@ fn request(o: &Options, start: Start) -> Result<[u8; ATTACH_BYTES], Error> {
 
 /// The payload of an answer that grants what was asked for.
 fn answer<'a>(path: &Path, buf: &'a [u8], packet: &Packet) -> Result<&'a [u8], Error> {
-    let protocol = |what: &str| Error::new(ErrorKind::Protocol, format!("socket {}: not the ringside protocol: {}", path.display(), what));
+    let protocol = |what: &str| {
+        Error::new(ErrorKind::Protocol, format!("socket {}: not the ringside protocol: {}", path.display(), what))
+    };
     if packet.len == 0 {
-        return Err(Error::new(ErrorKind::Hangup, format!("socket {}: the sidecar hung up; try again later", path.display())));
+        return Err(Error::new(
+            ErrorKind::Hangup,
+            format!("socket {}: the sidecar hung up; try again later", path.display()),
+        ));
     }
     if packet.truncated {
         return Err(protocol("an answer is larger than it may be"));
@@ -135,7 +142,11 @@ fn take(path: &Path, payload: &[u8], fds: Vec<OwnedFd>, socket: Socket) -> Resul
     let (ring, page, bell) = match (fds.next(), fds.next(), fds.next()) {
         (Some(ring), Some(page), Some(bell)) => (File::from(ring), File::from(page), bell),
         _ => {
-            let text = format!("socket {}: fewer than {} descriptors came with the grant: use a client of the sidecar's version", path.display(), MAX_FDS);
+            let text = format!(
+                "socket {}: fewer than {} descriptors came with the grant: use a client of the sidecar's version",
+                path.display(),
+                MAX_FDS
+            );
             return Err(Error::new(ErrorKind::Protocol, text));
         }
     };
@@ -146,7 +157,11 @@ fn take(path: &Path, payload: &[u8], fds: Vec<OwnedFd>, socket: Socket) -> Resul
     if ring.geometry.epoch != epoch || ring.geometry.total_bytes != bytes {
         let text = format!(
             "socket {}: the sidecar grants epoch {:#x} of {} bytes, the ring is epoch {:#x} of {}",
-            path.display(), epoch, bytes, ring.geometry.epoch, ring.geometry.total_bytes
+            path.display(),
+            epoch,
+            bytes,
+            ring.geometry.epoch,
+            ring.geometry.total_bytes
         );
         return Err(Error::new(ErrorKind::Protocol, text));
     }
@@ -173,7 +188,12 @@ fn failed(path: &Path, e: io::Error) -> Error {
 /// Why a connection could not be made, and what to do about it.
 fn explain(path: &Path, e: io::Error) -> Error {
     let shown = path.display();
-    let no_sidecar = |what| Error::new(ErrorKind::NoSidecar, format!("socket {}: no sidecar: {}; is `ringside serve` running, and with this --socket?", shown, what));
+    let no_sidecar = |what| {
+        Error::new(
+            ErrorKind::NoSidecar,
+            format!("socket {}: no sidecar: {}; is `ringside serve` running, and with this --socket?", shown, what),
+        )
+    };
     match e.raw_os_error() {
         Some(ENOENT | ENOTDIR) => no_sidecar("there is no such file"),
         Some(ECONNREFUSED) => no_sidecar("nobody listens on it"),
@@ -196,7 +216,10 @@ fn explain_permission(path: &Path) -> Error {
     };
     let text = match found {
         Some(meta) if at == path && meta.mode() & 0o777 == 0 => {
-            return Error::new(ErrorKind::NoSidecar, format!("socket {}: no sidecar: it is just starting; try again", path.display()));
+            return Error::new(
+                ErrorKind::NoSidecar,
+                format!("socket {}: no sidecar: it is just starting; try again", path.display()),
+            );
         }
         Some(meta) => {
             let remedy = if at == path {
@@ -205,7 +228,15 @@ fn explain_permission(path: &Path) -> Error {
                 "it must be searchable (chmod o+x, or the right group)".to_string()
             };
             let (mode, owner, group) = (meta.mode() & 0o777, meta.uid(), meta.gid());
-            format!("{} has mode {:04o}, owner uid {} gid {}, own uid {}; {}", at.display(), mode, owner, group, uid, remedy)
+            format!(
+                "{} has mode {:04o}, owner uid {} gid {}, own uid {}; {}",
+                at.display(),
+                mode,
+                owner,
+                group,
+                uid,
+                remedy
+            )
         }
         None => format!("own uid {}", uid),
     };

@@ -122,11 +122,24 @@ impl<'a> View<'a> {
     }
 
     /// The batch of a frame that the cursor has checked.
-    pub(crate) fn frame(kind: Kind, source: Option<&'a Arc<Source>>, header: Header, payload: Place<'a>, realtime_offset_ns: i64) -> View<'a> {
+    pub(crate) fn frame(
+        kind: Kind,
+        source: Option<&'a Arc<Source>>,
+        header: Header,
+        payload: Place<'a>,
+        realtime_offset_ns: i64,
+    ) -> View<'a> {
         View::new(kind, source, header, payload, realtime_offset_ns, Loss::default())
     }
 
-    fn new(kind: Kind, source: Option<&'a Arc<Source>>, h: Header, payload: Place<'a>, realtime_offset_ns: i64, lost: Loss) -> View<'a> {
+    fn new(
+        kind: Kind,
+        source: Option<&'a Arc<Source>>,
+        h: Header,
+        payload: Place<'a>,
+        realtime_offset_ns: i64,
+        lost: Loss,
+    ) -> View<'a> {
         View {
             kind,
             rows: h.rows as usize,
@@ -236,14 +249,26 @@ impl<'a> View<'a> {
     fn key_column(&self) -> Strided<'a> {
         let rows = if matches!(self.kind, Kind::Rows | Kind::Deletes) { self.header.rows } else { 0 };
         let size = self.source.map_or(0, |s| s.key_size);
-        Strided::new(self.payload, in_payload(self.header.keys_off), self.header.key_stride as usize, size, rows as usize)
+        Strided::new(
+            self.payload,
+            in_payload(self.header.keys_off),
+            self.header.key_stride as usize,
+            size,
+            rows as usize,
+        )
     }
 
     #[inline]
     fn value_column(&self) -> Strided<'a> {
         let rows = if self.kind == Kind::Rows { self.header.rows } else { 0 };
         let size = self.source.map_or(0, |s| s.value_size);
-        Strided::new(self.payload, in_payload(self.header.values_off), self.header.value_stride as usize, size, rows as usize)
+        Strided::new(
+            self.payload,
+            in_payload(self.header.values_off),
+            self.header.value_stride as usize,
+            size,
+            rows as usize,
+        )
     }
 }
 
@@ -273,7 +298,13 @@ impl<'a> Batch<'a> {
     }
 
     /// `words` begin with the frame's payload.
-    pub(crate) fn frame(kind: Kind, source: Option<&'a Arc<Source>>, header: Header, words: &'a [u64], realtime_offset_ns: i64) -> Batch<'a> {
+    pub(crate) fn frame(
+        kind: Kind,
+        source: Option<&'a Arc<Source>>,
+        header: Header,
+        words: &'a [u64],
+        realtime_offset_ns: i64,
+    ) -> Batch<'a> {
         let len = (header.length as usize).saturating_sub(FRAME_HEADER);
         let payload = Place::of_words(words, len);
         Batch { view: View::frame(kind, source, header, payload, realtime_offset_ns), bytes: bytes_of(words, len) }
@@ -287,11 +318,21 @@ impl<'a> Batch<'a> {
     /// The bytes of value `i < rows` of rows, those of all CPUs.
     pub fn value(&self, i: usize) -> &'a [u8] {
         assert!(self.view.kind == Kind::Rows, "only rows have values");
-        self.cell(i, self.view.header.values_off, self.view.header.value_stride, self.view.source.map_or(0, |s| s.value_size))
+        self.cell(
+            i,
+            self.view.header.values_off,
+            self.view.header.value_stride,
+            self.view.source.map_or(0, |s| s.value_size),
+        )
     }
 
     fn cell(&self, i: usize, offset: u32, stride: u32, size: usize) -> &'a [u8] {
-        assert!(i < self.view.header.rows as usize && self.view.kind != Kind::Events, "row {} of a batch of {}", i, self.view.rows);
+        assert!(
+            i < self.view.header.rows as usize && self.view.kind != Kind::Events,
+            "row {} of a batch of {}",
+            i,
+            self.view.rows
+        );
         let at = in_payload(offset) + i * stride as usize;
         &self.bytes[at..at + size]
     }

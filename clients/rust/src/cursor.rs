@@ -200,7 +200,8 @@ impl Cursor {
         if ahead > size {
             return Err(corrupt(format!("head is {}, before the reader's {}", head, at)));
         }
-        if l < 64 || l % 64 != 0 || h.length > ring.geometry.largest_frame || (at & (size - 1)) + l > size || l > ahead {
+        if l < 64 || l % 64 != 0 || h.length > ring.geometry.largest_frame || (at & (size - 1)) + l > size || l > ahead
+        {
             return Err(corrupt(format!("frame at {} has length {}, head is {}", at, l, head)));
         }
         if h.kind == frame::PAD {
@@ -213,7 +214,10 @@ impl Cursor {
             h.seq == expected.seq && h.rows_before == expected.rows
         };
         if !counts {
-            let text = format!("frame at {} is number {} after row {}, expected {} after {}", at, h.seq, h.rows_before, expected.seq, expected.rows);
+            let text = format!(
+                "frame at {} is number {} after row {}, expected {} after {}",
+                at, h.seq, h.rows_before, expected.seq, expected.rows
+            );
             return Err(corrupt(text));
         }
         if !h.extents(self.source(ring, h.source)?.sizes()) {

@@ -94,7 +94,11 @@ pub struct LayoutError {
 
 impl fmt::Display for LayoutError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "source {:?}: Rust {} (offset {}) and C {}: {}", self.source, self.field, self.offset, self.c, self.reason)
+        write!(
+            f,
+            "source {:?}: Rust {} (offset {}) and C {}: {}",
+            self.source, self.field, self.offset, self.c, self.reason
+        )
     }
 }
 

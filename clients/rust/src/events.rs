@@ -27,7 +27,8 @@ impl<'a> EventTable<'a> {
     #[inline]
     pub fn range(&self, i: usize) -> Option<(usize, usize)> {
         assert!(i < self.rows, "record {} of a batch of {}", i, self.rows);
-        let (offset, len) = (self.payload.u32(self.at + i * 8) as usize, self.payload.u32(self.at + i * 8 + 4) as usize);
+        let (offset, len) =
+            (self.payload.u32(self.at + i * 8) as usize, self.payload.u32(self.at + i * 8 + 4) as usize);
         let at = offset.checked_sub(FRAME_HEADER)?;
         (at <= self.payload.len() && len <= self.payload.len() - at).then(|| (at, len))
     }

@@ -117,7 +117,13 @@ impl<'a> Spot<'a> {
     fn element(&self, part: &Part) -> Option<Spot<'a>> {
         let elem = self.of.elem.as_deref().filter(|e| e.size > 0)?;
         let i = (part.offset - self.offset) / elem.size;
-        let spot = Spot { path: format!("{}[{}]", self.path, i), offset: self.offset + i * elem.size, size: elem.size, bits: false, of: elem };
+        let spot = Spot {
+            path: format!("{}[{}]", self.path, i),
+            offset: self.offset + i * elem.size,
+            size: elem.size,
+            bits: false,
+            of: elem,
+        };
         (part.end() <= spot.end()).then(|| spot)
     }
 
@@ -171,7 +177,10 @@ impl Fit<'_> {
             let field = part.field(f);
             self.cover(&field, spot.clone())?;
             if let Some(other) = spot.namesake(f.name).filter(|o| !o.overlaps(&field)) {
-                let reason = format!("C has the field of this name at offset {}: follow C's order, or choose another name", other.offset);
+                let reason = format!(
+                    "C has the field of this name at offset {}: follow C's order, or choose another name",
+                    other.offset
+                );
                 return Err(self.error(&field, other.describe(), reason));
             }
         }
@@ -194,8 +203,18 @@ impl Fit<'_> {
     }
 
     /// Compares one element where C has the same array, else each, of which there are at most as many as bytes.
-    fn cover_array(&self, part: &Part, count: usize, size: usize, shape: Shape, spot: &Spot<'_>) -> Result<(), LayoutError> {
-        let same = spot.of.kind == TypeKind::Array && spot.offset == part.offset && spot.of.count == count && spot.of.size == part.size;
+    fn cover_array(
+        &self,
+        part: &Part,
+        count: usize,
+        size: usize,
+        shape: Shape,
+        spot: &Spot<'_>,
+    ) -> Result<(), LayoutError> {
+        let same = spot.of.kind == TypeKind::Array
+            && spot.offset == part.offset
+            && spot.of.count == count
+            && spot.of.size == part.size;
         for i in 0..if same { count.min(1) } else { count } {
             let path = format!("{}[{}]", part.path, i);
             self.cover(&Part { path, offset: part.offset + i * size, size, shape }, spot.clone())?;
@@ -230,17 +249,21 @@ impl Fit<'_> {
         let name = part.path.rsplit('.').next().unwrap_or("");
         let other = spot.namesake(name).or_else(|| spot.members().into_iter().find(|m| m.overlaps(part)));
         match other {
-            Some(m) if m.bits => {
-                self.error(part, m.describe(), "C has bitfields there: cover all of them by one unsigned integer or by bytes".into())
-            }
+            Some(m) if m.bits => self.error(
+                part,
+                m.describe(),
+                "C has bitfields there: cover all of them by one unsigned integer or by bytes".into(),
+            ),
             Some(m) if m.offset != part.offset => {
                 let reason = format!("C has it at offset {}: pad, or write `packed struct` if C packs it", m.offset);
                 self.error(part, m.describe(), reason)
             }
             Some(m) => self.kinds_differ(part, &m),
-            None if part.end() > spot.end() => {
-                self.error(part, spot.describe(), format!("the field ends at byte {}, C ends at {}", part.end(), spot.end()))
-            }
+            None if part.end() > spot.end() => self.error(
+                part,
+                spot.describe(),
+                format!("the field ends at byte {}, C ends at {}", part.end(), spot.end()),
+            ),
             None if spot.of.fields.is_empty() => self.kinds_differ(part, spot),
             None => self.error(part, spot.describe(), "C has only padding there: begin the field's name with _".into()),
         }

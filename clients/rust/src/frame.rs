@@ -66,7 +66,8 @@ impl Header {
         self.rows == 0
             || off >= 64
                 && stride >= size
-                && u64::from(off) + u64::from(self.rows - 1) * u64::from(stride) + u64::from(size) <= u64::from(self.length)
+                && u64::from(off) + u64::from(self.rows - 1) * u64::from(stride) + u64::from(size)
+                    <= u64::from(self.length)
     }
 
     /// The table alone: its entries can only be checked in a copy.
@@ -84,7 +85,16 @@ mod tests {
     #[test]
     fn extents_are_counted_in_64_bits() {
         let sizes = RowSizes { key: 4, value: 8 };
-        let ok = Header { length: 128, kind: frame::ROWS, rows: 4, keys_off: 64, key_stride: 4, values_off: 80, value_stride: 8, ..Header::default() };
+        let ok = Header {
+            length: 128,
+            kind: frame::ROWS,
+            rows: 4,
+            keys_off: 64,
+            key_stride: 4,
+            values_off: 80,
+            value_stride: 8,
+            ..Header::default()
+        };
         assert!(ok.extents(sizes));
         for bad in [
             Header { rows: 7, ..ok },

@@ -28,7 +28,10 @@ impl Geometry {
         let b = Bytes(page);
         let major = b.u16(at::ABI_MAJOR);
         if major != ABI_MAJOR {
-            let text = format!("ring has ABI version {}, this client knows {}: use a client of the sidecar's version", major, ABI_MAJOR);
+            let text = format!(
+                "ring has ABI version {}, this client knows {}: use a client of the sidecar's version",
+                major, ABI_MAJOR
+            );
             return Err(Error::new(ErrorKind::Version, text));
         }
         let (want, got) = (b.u64(at::CHECKSUM), fnv1a(&page[..at::CHECKSUM]));
@@ -67,7 +70,10 @@ impl Geometry {
         if !self.data_bytes.is_power_of_two() || self.data_bytes < MIN_DATA || self.data_bytes > MAX_DATA {
             return Err(wrong(format!("{} bytes of data", self.data_bytes)));
         }
-        if self.largest_frame % 64 != 0 || self.largest_frame < 64 || u64::from(self.largest_frame) > self.data_bytes / 8 {
+        if self.largest_frame % 64 != 0
+            || self.largest_frame < 64
+            || u64::from(self.largest_frame) > self.data_bytes / 8
+        {
             return Err(wrong(format!("largest frame of {} bytes in {}", self.largest_frame, self.data_bytes)));
         }
         if self.catalog_off % page != 0 || self.heap_off % page != 0 || self.data_off % page != 0 {

@@ -202,18 +202,38 @@ mod tests {
 
     #[test]
     fn reads_what_json_is() {
-        let text = r#" {"a":[1,-2,true,false,null,1.5,1e3],"b":{"c":"x\"\\\/\b\f\n\r\t\u0041\u00e9\ud83d\ude00"},"a":{}} "#;
+        let text =
+            r#" {"a":[1,-2,true,false,null,1.5,1e3],"b":{"c":"x\"\\\/\b\f\n\r\t\u0041\u00e9\ud83d\ude00"},"a":{}} "#;
         let v = Json::parse(text.as_bytes()).unwrap();
         assert_eq!(v.get("b").unwrap().get("c"), Some(&Json::Text("x\"\\/\u{8}\u{c}\n\r\tA\u{e9}\u{1f600}".into())));
         assert_eq!(v.get("a"), Some(&Json::Object(vec![])), "the last of a name counts");
         assert_eq!(v.get("z"), None);
-        assert_eq!(Json::parse(b"[9223372036854775807,9223372036854775808]"), Ok(Json::List(vec![Json::Int(i64::MAX), Json::Null])));
+        assert_eq!(
+            Json::parse(b"[9223372036854775807,9223372036854775808]"),
+            Ok(Json::List(vec![Json::Int(i64::MAX), Json::Null]))
+        );
     }
 
     #[test]
     fn refuses_what_it_is_not() {
         let deep = "[".repeat(100_000);
-        for bad in ["", "{", "[1", "[1 2]", "{\"a\"}", "{a:1}", "{\"a\":1,}", "tru", "\"", "\"\\x\"", "\"\\u12\"", "\"\\u+123\"", "1 2", "\"\n\"", &deep] {
+        for bad in [
+            "",
+            "{",
+            "[1",
+            "[1 2]",
+            "{\"a\"}",
+            "{a:1}",
+            "{\"a\":1,}",
+            "tru",
+            "\"",
+            "\"\\x\"",
+            "\"\\u12\"",
+            "\"\\u+123\"",
+            "1 2",
+            "\"\n\"",
+            &deep,
+        ] {
             assert!(Json::parse(bad.as_bytes()).is_err(), "{}", &bad[..bad.len().min(20)]);
         }
     }

@@ -46,14 +46,22 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { socket: PathBuf::new(), ring: String::new(), name: String::new(), source: String::new(), start: Start::Keyframe, busy: false }
+        Options {
+            socket: PathBuf::new(),
+            ring: String::new(),
+            name: String::new(),
+            source: String::new(),
+            start: Start::Keyframe,
+            busy: false,
+        }
     }
 }
 
 impl Options {
     pub(crate) fn with_defaults(mut self) -> Options {
         if self.socket.as_os_str().is_empty() {
-            self.socket = env::var_os(SOCKET_ENV).filter(|s| !s.is_empty()).map_or_else(|| DEFAULT_SOCKET.into(), PathBuf::from);
+            self.socket =
+                env::var_os(SOCKET_ENV).filter(|s| !s.is_empty()).map_or_else(|| DEFAULT_SOCKET.into(), PathBuf::from);
         }
         if self.ring.is_empty() {
             self.ring = DEFAULT_RING.into();
@@ -61,7 +69,8 @@ impl Options {
         if self.name.is_empty() {
             let program = env::args_os().next().unwrap_or_default();
             let name = Path::new(&program).file_name().unwrap_or_default().to_string_lossy().into_owned();
-            self.name = name.chars().filter(|c| c.is_ascii_graphic()).take(63).collect(); // the room there is for it
+            self.name = name.chars().filter(|c| c.is_ascii_graphic()).take(63).collect();
+            // the room there is for it
         }
         self
     }

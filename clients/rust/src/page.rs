@@ -22,7 +22,10 @@ impl Page {
         require_seals(file, SEALS, "consumer's page")?;
         let bytes = file.metadata().map_err(|e| Error::io("size of the consumer's page", e))?.len();
         if bytes != PAGE as u64 {
-            return Err(Error::new(ErrorKind::Geometry, format!("the consumer's page has {} bytes, expected {}", bytes, PAGE)));
+            return Err(Error::new(
+                ErrorKind::Geometry,
+                format!("the consumer's page has {} bytes, expected {}", bytes, PAGE),
+            ));
         }
         Memory::map(file.as_fd(), PAGE, true).map(Page).map_err(|e| Error::io("map the consumer's page", e))
     }

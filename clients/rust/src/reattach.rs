@@ -107,7 +107,8 @@ impl Subscription {
     /// Makes a lease the one that is read.
     pub(crate) fn adopt(&mut self, grant: Grant, position: Position) -> Result<(), Error> {
         let line = Line { page: grant.page, bell: grant.bell, socket: grant.socket, hung_up: false };
-        let added = self.poll.add(&line.bell, Member::Bell).and_then(|()| self.poll.add(line.socket.fd(), Member::Lease));
+        let added =
+            self.poll.add(&line.bell, Member::Bell).and_then(|()| self.poll.add(line.socket.fd(), Member::Lease));
         added.map_err(|e| Error::io("epoll of a lease", e))?;
         self.begin(grant.ring, position, grant.source);
         self.line = Some(line);

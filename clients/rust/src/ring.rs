@@ -38,7 +38,8 @@ impl Ring {
         if bytes < 2 * PAGE as u64 {
             return Err(Error::new(ErrorKind::NotARing, format!("no ring: it has {} bytes", bytes)));
         }
-        let memory = Memory::map(file.as_fd(), bytes as usize, false).map_err(|e| Error::io(format!("map {} bytes of the ring", bytes), e))?;
+        let memory = Memory::map(file.as_fd(), bytes as usize, false)
+            .map_err(|e| Error::io(format!("map {} bytes of the ring", bytes), e))?;
         Ring::new(memory)
     }
 

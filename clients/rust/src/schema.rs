@@ -132,7 +132,11 @@ fn read_type(j: &Json, depth: usize, nodes: &mut usize) -> Result<Type, String> 
         TypeKind::Enum => {
             for v in list(j, "values")? {
                 count(nodes, 1)?;
-                let value = if let Some(Json::Int(n)) = v.get("value") { *n } else { return Err("constant without value".into()) };
+                let value = if let Some(Json::Int(n)) = v.get("value") {
+                    *n
+                } else {
+                    return Err("constant without value".into());
+                };
                 t.values.push((text(v, "name")?, value));
             }
         }
@@ -151,7 +155,8 @@ fn read_field(j: &Json, parent: usize, depth: usize, nodes: &mut usize) -> Resul
         bit_size: number(j, "bit_size", 64)?,
         of,
     };
-    let integer = matches!(f.of.kind, TypeKind::Int | TypeKind::Uint | TypeKind::Bool | TypeKind::Char | TypeKind::Enum);
+    let integer =
+        matches!(f.of.kind, TypeKind::Int | TypeKind::Uint | TypeKind::Bool | TypeKind::Char | TypeKind::Enum);
     let fits = match f.bit_size {
         0 => f.bit_offset == 0 && f.offset + f.of.size <= parent,
         bits => integer && bits <= f.of.size * 8 && f.offset * 8 + f.bit_offset + bits <= parent * 8,
@@ -248,7 +253,8 @@ mod tests {
     #[test]
     fn refuses_what_does_not_add_up() {
         let leaf = r#"{"kind":"uint","size":0}"#.to_string();
-        let deep = (0..40).fold(leaf, |t, _| format!(r#"{{"kind":"struct","size":0,"fields":[{{"offset":0,"type":{}}}]}}"#, t));
+        let deep = (0..40)
+            .fold(leaf, |t, _| format!(r#"{{"kind":"struct","size":0,"fields":[{{"offset":0,"type":{}}}]}}"#, t));
         for bad in [
             r#"{"kind":"quux","size":4}"#,
             r#"{"kind":"uint","size":3}"#,

@@ -131,7 +131,13 @@ impl Source {
             } else {
                 format!("the map is per CPU, a row has {} values: use rows_per_cpu", self.cpus)
             };
-            return Err(LayoutError { source: self.name.clone(), field: "value".into(), offset: 0, c: "value".into(), reason });
+            return Err(LayoutError {
+                source: self.name.clone(),
+                field: "value".into(),
+                offset: 0,
+                c: "value".into(),
+                reason,
+            });
         }
         self.check_key::<K>()?;
         let side = self.side(|s| s.value.as_ref(), self.slot_data);

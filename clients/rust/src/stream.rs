@@ -132,7 +132,8 @@ impl Subscription {
         let page = self.line.as_ref().map(|l| &l.page);
         match self.cursor.look(ring, page) {
             Look::Ready(h) => {
-                let wanted = self.options.source.is_empty() || self.cursor.known(h.source).map_or(false, |s| s.name == self.options.source);
+                let wanted = self.options.source.is_empty()
+                    || self.cursor.known(h.source).map_or(false, |s| s.name == self.options.source);
                 match Kind::of(h.kind).filter(|_| wanted) {
                     Some(kind) => Ok(Step::Frame(kind, h)),
                     None => {
@@ -145,7 +146,8 @@ impl Subscription {
             Look::Ended if self.file => Ok(Step::End),
             Look::Empty if self.file => Ok(Step::End),
             Look::Lapped if self.file => {
-                Err(self.finally(Error::new(ErrorKind::Lapped, "no frame could be caught, in a ring that does not move")))
+                Err(self
+                    .finally(Error::new(ErrorKind::Lapped, "no frame could be caught, in a ring that does not move")))
             }
             Look::Lapped => Ok(Step::Idle(Duration::ZERO)),
             Look::Ended => {
@@ -203,7 +205,13 @@ impl Subscription {
             None => return Ok(None),
         };
         let realtime = ring.relaxed(control::REALTIME_OFFSET_NS) as i64;
-        let view = View::frame(kind, self.cursor.known(h.source), h, ring.payload(self.cursor.position.offset, h.length), realtime);
+        let view = View::frame(
+            kind,
+            self.cursor.known(h.source),
+            h,
+            ring.payload(self.cursor.position.offset, h.length),
+            realtime,
+        );
         let whole = kind != Kind::Events || view.event_table().whole();
         let result = read(&view);
         if !self.cursor.valid(ring) {
@@ -250,7 +258,11 @@ impl Subscription {
         if now.frames <= told.frames && now.laps <= told.laps {
             return None;
         }
-        let lost = Loss { frames: now.frames.saturating_sub(told.frames), rows: now.rows.saturating_sub(told.rows), exact: true };
+        let lost = Loss {
+            frames: now.frames.saturating_sub(told.frames),
+            rows: now.rows.saturating_sub(told.rows),
+            exact: true,
+        };
         self.stats.laps = self.stats.laps.wrapping_add(now.laps.saturating_sub(told.laps));
         self.stats.lost_frames = self.stats.lost_frames.wrapping_add(lost.frames);
         self.stats.lost_rows = self.stats.lost_rows.wrapping_add(lost.rows);
@@ -412,10 +424,10 @@ impl Subscription {
         match (&self.ring, self.page()) {
             (Some(ring), Some(page)) => {
                 page.sleep();
-                ring.acquire(control::HEAD) == self.cursor.position.offset && ring.acquire(control::STATE) == control::LIVE
+                ring.acquire(control::HEAD) == self.cursor.position.offset
+                    && ring.acquire(control::STATE) == control::LIVE
             }
             _ => false,
         }
     }
 }
-

@@ -146,7 +146,9 @@ impl Subscription {
     /// ```
     pub fn open_file(path: impl AsRef<Path>) -> Result<Subscription, Error> {
         let path = path.as_ref();
-        let opened = File::open(path).map_err(|e| Error::io("open", e)).and_then(|mut file| Subscription::image(&mut file, None));
+        let opened = File::open(path)
+            .map_err(|e| Error::io("open", e))
+            .and_then(|mut file| Subscription::image(&mut file, None));
         opened.map_err(|e| Error::new(e.kind(), format!("ring file {}: {}", path.display(), e)))
     }
 

@@ -221,7 +221,10 @@ impl<K: Plain + Eq + Hash, V: Plain> Table<K, V> {
         } // else there is nothing that the changes could be applied to
         let gathered = self.shadow.len().max(self.changes.len());
         if gathered > limit {
-            let text = format!("table of source {:?}: a scan has {} rows, the limit is {}: raise it", self.source, gathered, limit);
+            let text = format!(
+                "table of source {:?}: a scan has {} rows, the limit is {}: raise it",
+                self.source, gathered, limit
+            );
             return Err(Error::new(ErrorKind::TableFull, text));
         }
         Ok(())

@@ -30,7 +30,8 @@ impl Memory {
     pub fn map(fd: BorrowedFd<'_>, len: usize, writable: bool) -> io::Result<Memory> {
         let prot = if writable { ffi::PROT_READ | ffi::PROT_WRITE } else { ffi::PROT_READ };
         // SAFETY: a new mapping at an address of the kernel's choice changes no memory that exists.
-        let base = unsafe { ffi::mmap(ptr::null_mut(), len, prot, ffi::MAP_SHARED | ffi::MAP_POPULATE, fd.as_raw_fd(), 0) };
+        let base =
+            unsafe { ffi::mmap(ptr::null_mut(), len, prot, ffi::MAP_SHARED | ffi::MAP_POPULATE, fd.as_raw_fd(), 0) };
         let base = match NonNull::new(base as *mut u8) {
             Some(base) if base.as_ptr() as isize != -1 => base,
             _ => return Err(io::Error::last_os_error()),

@@ -76,7 +76,8 @@ impl<'a> Place<'a> {
     #[inline(always)]
     pub fn part(self, offset: usize, len: usize) -> Place<'a> {
         assert!(offset <= self.len && len <= self.len - offset, "outside the place");
-        let align = if self.align != 0 && offset % self.align == 0 { self.align } else { largest_power(offset, self.align) };
+        let align =
+            if self.align != 0 && offset % self.align == 0 { self.align } else { largest_power(offset, self.align) };
         // SAFETY: the part lies inside (asserted), and what is true of the whole is true of it. `align` divides
         // both `self.align` and `offset`.
         unsafe { Place::new(self.at.add(offset), len, align) }

@@ -48,7 +48,7 @@ impl Socket {
         let socket = Socket(unsafe { OwnedFd::from_raw_fd(fd) });
         socket.limit(ffi::SO_RCVTIMEO, limit)?;
         socket.limit(ffi::SO_SNDTIMEO, limit)?; // of connect, too
-        // SAFETY: the address is whole and lives through the call; the length is its own.
+                                                // SAFETY: the address is whole and lives through the call; the length is its own.
         check(unsafe { ffi::connect(fd, &addr, mem::size_of_val(&addr) as u32) } as isize)?;
         Ok(socket)
     }
@@ -57,13 +57,16 @@ impl Socket {
         let t = ffi::Timeval { sec: limit.as_secs() as c_long, usec: c_long::from(limit.subsec_micros()) };
         let len = mem::size_of_val(&t) as u32;
         // SAFETY: the option reads `len` bytes of `t`, which lives through the call.
-        let rc = unsafe { ffi::setsockopt(self.0.as_raw_fd(), ffi::SOL_SOCKET, which, &t as *const _ as *const c_void, len) };
+        let rc = unsafe {
+            ffi::setsockopt(self.0.as_raw_fd(), ffi::SOL_SOCKET, which, &t as *const _ as *const c_void, len)
+        };
         check(rc as isize).map(drop)
     }
 
     pub fn send(&self, packet: &[u8]) -> io::Result<()> {
         // SAFETY: the kernel reads `len` bytes of a slice that lives through the call.
-        let n = unsafe { ffi::send(self.0.as_raw_fd(), packet.as_ptr() as *const c_void, packet.len(), ffi::MSG_NOSIGNAL) };
+        let n =
+            unsafe { ffi::send(self.0.as_raw_fd(), packet.as_ptr() as *const c_void, packet.len(), ffi::MSG_NOSIGNAL) };
         check(n).map(drop)
     }
 
