@@ -25,6 +25,11 @@ func (p *Publisher) Check() error {
 	case tail > head || last > head || hw-tail > size:
 		return fmt.Errorf("%w: tail %d and last %d are no places to resume, head %d, hw %d", ErrCorrupt, tail, last, head, hw)
 	}
+	for _, c := range *p.consumers.Load() {
+		if m := &c.member; p.patience.timeout > 0 && !m.evicted && (m.seen > head || hw-m.seen > size) {
+			return fmt.Errorf("%w: a member of this lossless ring is at %d, hw is %d, head %d", ErrCorrupt, m.seen, hw, head)
+		}
+	}
 	pos := p.position(StartOldest, AnySource)
 	end, sawLast, err := p.Ring().walk(pos)
 	switch {

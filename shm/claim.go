@@ -2,7 +2,10 @@
 
 package shm
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // claim is room in the ring that one producer is filling. Claims wait in a FIFO
 // on the publisher's heap for all older ones to be committed; whether a claim is
@@ -20,12 +23,13 @@ type claim struct {
 }
 
 // reserve takes between least and most bytes at the end of the claimed part, if
-// that leaves enough history readable. The caller holds p.mu.
+// that leaves enough history readable; held reports that there is room, but a
+// member of a lossless ring has not read what lies there. The caller holds p.mu.
 //
 // Ordering: hw is raised before any byte of the claim is written, by whoever
 // writes it, the kernel included. A reader that copied a byte of this claim and
 // then loads hw (loadLoad in between) sees it raised, and throws its copy away.
-func (p *Publisher) reserve(least, most uint64) *claim {
+func (p *Publisher) reserve(least, most uint64) (_ *claim, held bool) {
 	size := p.geometry.DataBytes
 	pad, n := uint64(0), most
 	if left := size - p.next&p.mask; left < most {
@@ -39,7 +43,10 @@ func (p *Publisher) reserve(least, most uint64) *claim {
 	// What is in flight is at most a quarter of the ring, so that at least
 	// three quarters are history that readers can still read.
 	if end-p.head > size/4 || p.back-p.front == maxClaims {
-		return nil
+		return nil, false
+	}
+	if end > p.patience.limit && !p.admits(end) {
+		return nil, true
 	}
 	if end > p.hw {
 		p.hw = end
@@ -54,10 +61,11 @@ func (p *Publisher) reserve(least, most uint64) *claim {
 	*c = claim{start: p.next, pad: pad, cap: n}
 	p.back++
 	p.next = end
-	return c
+	return c, false
 }
 
-// take reserves, and waits for other producers' commits while there is no room.
+// take reserves, and waits for other producers' commits while there is no room,
+// and on a lossless ring for members.
 func (p *Publisher) take(ctx context.Context, least, most uint64) (*claim, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -65,10 +73,14 @@ func (p *Publisher) take(ctx context.Context, least, most uint64) (*claim, error
 		if p.closing {
 			return nil, ErrClosed
 		}
-		if c := p.reserve(least, most); c != nil {
+		c, held := p.reserve(least, most)
+		switch {
+		case c != nil:
 			return c, nil
+		case held:
+			return p.takeHeld(ctx, least, most)
 		}
-		if err := p.waitLocked(ctx); err != nil {
+		if err := p.waitLocked(ctx, nil); err != nil {
 			return nil, err
 		}
 	}
@@ -82,14 +94,16 @@ func (p *Publisher) wakeLocked() {
 	}
 }
 
-// waitLocked waits for a commit. It is entered and left with p.mu held.
-func (p *Publisher) waitLocked(ctx context.Context) error {
+// waitLocked waits for a commit, or until it is time to look again; a nil look is
+// never. It is entered and left with p.mu held.
+func (p *Publisher) waitLocked(ctx context.Context, look <-chan time.Time) error {
 	p.waiters++
 	changed := p.changed
 	p.mu.Unlock()
 	var err error
 	select {
 	case <-changed:
+	case <-look:
 	case <-ctx.Done():
 		err = ctx.Err()
 	}

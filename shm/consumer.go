@@ -63,6 +63,8 @@ type Consumer struct {
 	uid  uint32
 	bell *bell // shared by the consumers of this uid
 
+	member member // of a lossless ring
+
 	mu     sync.Mutex // guards the mapping against Detach
 	page   memory     // nil once detached
 	shared feedback
@@ -113,6 +115,9 @@ func (p *Publisher) register(c *Consumer, start Start, source uint16) (Position,
 	c.shared.cursor.Store(pos.Offset)
 	c.shared.nextSeq.Store(pos.Seq)
 	c.shared.nextRows.Store(pos.Rows)
+	if err := p.join(c); err != nil {
+		return Position{}, err
+	}
 	list := withConsumer(*p.consumers.Load(), c)
 	p.consumers.Store(&list)
 	return pos, nil
@@ -129,6 +134,7 @@ func (c *Consumer) Detach() {
 	c.p.mu.Lock()
 	list := slices.DeleteFunc(slices.Clone(*c.p.consumers.Load()), func(x *Consumer) bool { return x == c })
 	c.p.consumers.Store(&list)
+	c.p.leave(c)
 	c.p.mu.Unlock()
 	c.release()
 }
@@ -190,12 +196,17 @@ type ConsumerStats struct {
 	LostFrames, LostRows uint64
 	Laps                 uint64
 	Asleep               bool
+	// Evicted: a lossless ring does not wait for it any more. The publisher's
+	// own word, as HoldsNS is: how long it has been holding claims up.
+	Evicted bool
+	HoldsNS uint64
 }
 
 // Stats reads the consumer's control page. The numbers are the consumer's own:
 // a lying one misleads whoever reads its line, nobody else.
 func (c *Consumer) Stats() ConsumerStats {
 	t := c.p.Totals()
+	evicted, holds := c.p.standing(c)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.page == nil {
@@ -209,5 +220,7 @@ func (c *Consumer) Stats() ConsumerStats {
 		LostRows:   min(c.shared.lostRows.Load(), t.Rows),
 		Laps:       min(c.shared.laps.Load(), t.Frames),
 		Asleep:     c.shared.sleep.Load() != 0,
+		Evicted:    evicted,
+		HoldsNS:    holds,
 	}
 }

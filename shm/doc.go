@@ -13,13 +13,14 @@
 // or tear what the others see.
 //
 // The only bytes that flow back are a [Consumer]'s own control page: how far
-// it has read, whether it sleeps, and what it lost. The publisher reads each of
-// those words once and believes none of them.
+// it has read, whether it sleeps, what it lost, and what it asks for. The
+// publisher reads each of those words once and believes none of them.
 //
 // # What may go wrong
 //
-// The rings of this package are lossy: the publisher never waits for a reader.
-// A reader that is slower than a whole ring is lapped. It notices, resumes at a
+// A ring is lossy unless it was made lossless: then the publisher waits for every
+// consumer, for a bounded time, see lossless.go. On a lossy ring it waits for no
+// reader. One that is slower than a whole ring is lapped. It notices, resumes at a
 // frame that still exists, and knows exactly how many frames and rows it
 // missed, because every frame carries the count of everything before it.
 //

@@ -19,6 +19,9 @@ var (
 
 	// ErrClosed means that the ring takes no more frames.
 	ErrClosed = errors.New("ring is closed")
+	// ErrBarred means that a user's consumer was evicted from this lossless ring
+	// a while ago.
+	ErrBarred = errors.New("barred")
 	// ErrTooLarge means that what is to be published can never fit.
 	ErrTooLarge = errors.New("too large for the ring")
 	// ErrCatalogFull means that the ring has no room for another source: it

@@ -39,7 +39,8 @@ func (r *Producer) Largest() int { return int(r.p.geometry.LargestFrame) - Heade
 
 // Claim lends between least and most bytes of the ring, 64-byte aligned, until
 // Commit or Abort. It waits while older claims of other producers occupy the
-// room, until ctx ends; it never waits for a reader. It does not allocate.
+// room, until ctx ends. It does not allocate. Only on a lossless ring does it wait
+// for readers, none longer than the stall timeout.
 func (r *Producer) Claim(ctx context.Context, least, most int) ([]byte, error) {
 	if r.open != nil {
 		panic("shm: a producer has one claim at a time")

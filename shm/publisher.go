@@ -10,6 +10,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,6 +29,11 @@ type Config struct {
 	DataBytes uint64 // rounded up to a power of two, at least 4 KiB
 	Sources   uint32 // room in the catalog; 0 means 128
 	HeapBytes uint64 // room for schemas; 0 means 256 KiB
+
+	// Lossless: claims wait for every consumer, each for as long as StallTimeout
+	// (0 means 2 s), after which that one is evicted.
+	Lossless     bool
+	StallTimeout time.Duration
 }
 
 // Publisher owns a ring's memory and is the only one to write it. All methods
@@ -60,6 +66,7 @@ type Publisher struct {
 	closing  bool          // no new claims
 	finished bool          // head does not move any more
 	rung     uint64        // head when sleepers were last rung
+	patience patience      // with the members of a lossless ring
 	sources  []*sourceState
 	bells    map[uint32]*bell  // by uid
 	schemas  map[string]uint64 // schema text to its place in the heap
@@ -89,6 +96,7 @@ func Create(c Config) (*Publisher, error) {
 		return nil, err
 	}
 	p := newPublisher(mem, g)
+	p.patience = newPatience(c)
 	if err := seal(f, ringSeals); err != nil {
 		unmap(mem)
 		return nil, err
@@ -112,7 +120,7 @@ func planConfig(c Config) (Geometry, error) {
 		c.HeapBytes = defaultHeapBytes
 	}
 	g, err := plan(c.DataBytes, c.Sources, c.HeapBytes)
-	g.Name, g.CreatedNS, g.Epoch = c.Name, clock(unix.CLOCK_REALTIME), randomEpoch()
+	g.Name, g.CreatedNS, g.Epoch, g.Lossless = c.Name, clock(unix.CLOCK_REALTIME), randomEpoch(), c.Lossless
 	return g, err
 }
 
@@ -125,7 +133,8 @@ func randomEpoch() uint64 { return rand.Uint64() | 1 }
 func newPublisher(mem memory, g Geometry) *Publisher {
 	p := &Publisher{
 		geometry: g, mem: mem, data: mem[g.DataOffset:], mask: g.DataBytes - 1,
-		shared: controlOf(mem), changed: make(chan struct{}), schemas: map[string]uint64{}, bells: map[uint32]*bell{},
+		patience: newPatience(Config{}),
+		shared:   controlOf(mem), changed: make(chan struct{}), schemas: map[string]uint64{}, bells: map[uint32]*bell{},
 		notify: make(chan struct{}, 1), quit: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	p.consumers.Store(new([]*Consumer))
@@ -183,7 +192,7 @@ func (p *Publisher) Finish(ctx context.Context, final State) error {
 	p.wakeLocked() // those who wait for room behind a claim that hangs
 	var err error
 	for p.front != p.back && err == nil {
-		err = p.waitLocked(ctx)
+		err = p.waitLocked(ctx, nil)
 	}
 	// The final head is in memory before the state is: a reader that sees the
 	// state and then head == cursor has seen everything.

@@ -10,7 +10,12 @@ import (
 // newTestRing makes a real ring and verifies the whole of it when the test ends.
 func newTestRing(t testing.TB, dataBytes uint64) *Publisher {
 	t.Helper()
-	p, err := Create(Config{Name: "test", DataBytes: dataBytes, Sources: 8, HeapBytes: 4096})
+	return newTestRingOf(t, Config{Name: "test", DataBytes: dataBytes, Sources: 8, HeapBytes: 4096})
+}
+
+func newTestRingOf(t testing.TB, c Config) *Publisher {
+	t.Helper()
+	p, err := Create(c)
 	if err != nil {
 		t.Fatal(err)
 	}

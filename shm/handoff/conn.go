@@ -239,6 +239,8 @@ func asRefusal(err error) *Refusal {
 		return r
 	case errors.Is(err, shm.ErrClosed):
 		return Refuse(syscall.EAGAIN, "the ring is just being replaced: try again")
+	case errors.Is(err, shm.ErrBarred):
+		return Refuse(syscall.EBUSY, "%v", err)
 	case exhausted(err):
 		return Refuse(syscall.EAGAIN, "the sidecar has no room just now (%v): try again; if it lasts, raise its limit of open files", err)
 	}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
+
+	"github.com/ringside-bpf/ringside/shm"
 )
 
 // What a client may be told.
@@ -71,6 +73,8 @@ func (r *Refusal) Is(target error) bool {
 		return r.Errno == syscall.ENOENT
 	case ErrBusy:
 		return r.Errno == syscall.EUSERS
+	case shm.ErrBarred:
+		return r.Errno == syscall.EBUSY
 	case ErrTryAgain:
 		return r.Errno == syscall.EAGAIN
 	case ErrProtocol:

@@ -49,7 +49,7 @@ func TestProtocolMessages(t *testing.T) {
 			"EPERM": number(int(syscall.EPERM)), "ENOENT": number(int(syscall.ENOENT)), "EIO": number(int(syscall.EIO)),
 			"EAGAIN": number(int(syscall.EAGAIN)), "EACCES": number(int(syscall.EACCES)), "EINVAL": number(int(syscall.EINVAL)),
 			"ENAMETOOLONG": number(int(syscall.ENAMETOOLONG)), "EPROTO": number(int(syscall.EPROTO)),
-			"EUSERS": number(int(syscall.EUSERS)), "EMSGSIZE": number(int(syscall.EMSGSIZE)),
+			"EBUSY": number(int(syscall.EBUSY)), "EUSERS": number(int(syscall.EUSERS)), "EMSGSIZE": number(int(syscall.EMSGSIZE)),
 			"EPROTONOSUPPORT": number(int(syscall.EPROTONOSUPPORT)), "EOPNOTSUPP": number(int(syscall.EOPNOTSUPP)),
 			"EISCONN": number(int(syscall.EISCONN)),
 		},
