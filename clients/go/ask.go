@@ -67,7 +67,7 @@ func (s *Subscription) askForKeyframes() {
 			want = shm.AnySource
 		}
 	}
-	if wishes == 0 || s.lease == nil {
+	if wishes == 0 || s.lease == nil || s.file != "" {
 		s.asked = asked{}
 		return
 	}

@@ -32,6 +32,12 @@ const (
 	// stopped. Told once, after two to three seconds; rows that it had published
 	// before may still follow. When it goes on, so do the rows.
 	KindHangs
+	// KindEvents: records of a ring buffer; see [Batch.Event] and [EventsOf].
+	KindEvents
+	// KindEvicted: this reader held a lossless ring up for too long, and the
+	// sidecar waits for it no more. From here on rows may be lost, exactly
+	// counted, as on any other ring. Told once.
+	KindEvicted
 )
 
 func (k Kind) String() string {
@@ -48,6 +54,10 @@ func (k Kind) String() string {
 		return "restart"
 	case KindHangs:
 		return "hangs"
+	case KindEvents:
+		return "events"
+	case KindEvicted:
+		return "evicted"
 	}
 	return "unknown"
 }
@@ -70,8 +80,8 @@ type Loss struct {
 // it may be read by several goroutines at once.
 type Batch struct {
 	Kind   Kind
-	Source *Source // nil in all kinds but KindRows and KindDeletes
-	Rows   int     // how many keys there are
+	Source *Source // nil in all kinds but KindRows, KindDeletes and KindEvents
+	Rows   int     // how many keys or events there are
 	Seq    uint64  // number of the frame in its ring
 	Scan   uint64  // number of the scan of its source
 	TimeNS uint64  // CLOCK_MONOTONIC when the rows had been read

@@ -14,6 +14,9 @@ import (
 // locate follows a C path into the source's key or value. The place's type is
 // nil where there is no type information; then the path is all of the side.
 func (src *Source) locate(path string) (c place, key bool, err error) {
+	if err := src.requireRows(fmt.Sprintf("path %q", path)); err != nil {
+		return c, false, err
+	}
 	side, rest := path, ""
 	if i := strings.IndexAny(path, ".["); i >= 0 {
 		side, rest = path[:i], path[i:]

@@ -81,7 +81,7 @@ func (s *Subscription) wait(ctx context.Context) {
 // checkPulse asks the socket when the heartbeat stands still. There are frames
 // to read, so wait does not sleep.
 func (s *Subscription) checkPulse(ctx context.Context) {
-	if !s.hungUp && s.late() && s.ring().Head() != s.cursor.Position().Offset {
+	if s.file == "" && !s.hungUp && s.late() && s.ring().Head() != s.cursor.Position().Offset {
 		s.wait(ctx)
 	}
 }

@@ -22,7 +22,10 @@ func OpenRawTable(ctx context.Context, o Options) (*RawTable, error) {
 
 // RawTableOf is [TableOf].
 func RawTableOf(s *Subscription, source string) (*RawTable, error) {
-	v, err := s.addView(source, func(*Source) (fit, error) { return fit{ok: true}, nil })
+	v, err := s.addView(source, func(src *Source) (fit, error) {
+		err := src.requireRows("RawTable")
+		return fit{ok: err == nil}, err
+	})
 	if err != nil {
 		return nil, err
 	}

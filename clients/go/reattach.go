@@ -122,7 +122,7 @@ func (s *Subscription) adopt(lease *handoff.Attachment, pos shm.Position) error 
 	if largest := int(lease.Ring.Geometry().LargestFrame); len(s.buf) < largest {
 		s.buf = make([]byte, largest)
 	}
-	s.sources, s.told, s.hungUp, s.pulse = nil, shm.Loss{}, false, pulse{}
+	s.sources, s.told, s.hungUp, s.evicted, s.pulse = nil, shm.Loss{}, false, false, pulse{}
 	s.mu.Lock()
 	s.lease, s.pos, s.stats.Away = lease, pos, nil
 	s.mu.Unlock()

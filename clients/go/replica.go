@@ -96,7 +96,7 @@ func (r *replica) put(key, value []byte, most int) bool {
 		}
 		// Whoever still looks at the old one sees it marked for ever, and
 		// looks at the one that is shown.
-		room := min(2*r.work.room, most)
+		room := min(max(2*r.work.room, minRoom), most)
 		grown := newStore(r.seed, r.work.keySize, r.work.valueSize, room)
 		grown.guard.begin()
 		grown.fill(r.work)
@@ -114,6 +114,9 @@ const ahead = 32
 // the caches each of them waits for memory: so they wait together.
 func (r *replica) expect(b *Batch, from int) {
 	s := r.work
+	if s.room == 0 {
+		return
+	}
 	for i := from; i < min(from+ahead, b.Rows); i++ {
 		at := s.home(s.seed.hash(b.Key(i)))
 		r.seen += s.tags[at] + s.rows[at*s.stride]

@@ -43,6 +43,9 @@ func RowsOf[K, V any](s *Subscription, source string) (*Rows[K, V], error) {
 }
 
 func rowsFit(src *Source, k, v reflect.Type) (fit, error) {
+	if err := src.requireRows(whole(v).String()); err != nil {
+		return fit{}, err
+	}
 	for _, s := range []struct {
 		name   string
 		goType reflect.Type

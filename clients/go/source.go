@@ -54,13 +54,17 @@ func newSource(sub *Subscription, info shm.SourceInfo) *Source {
 		src.CPUs = int(info.CPUs)
 		src.slotValueSize = min(int(info.MapValueSize), src.ValueSize/src.CPUs)
 	}
-	src.Schema = usableSchema(info.Schema, src.KeySize, src.slotValueSize)
+	src.Schema = usableSchema(info.Schema, src.KeySize, src.slotValueSize, src.Events)
+	if src.Events && src.Schema != nil && src.Schema.Value != nil {
+		src.slotValueSize = src.Schema.Value.Size
+	}
 	return src
 }
 
 // usableSchema drops what does not describe the rows: of a later version, or for
-// other sizes than the catalog's. Such rows are bytes, as without a schema.
-func usableSchema(text []byte, keySize, valueSize int) *schema.Schema {
+// other sizes than the catalog's. Such rows are bytes, as without a schema. Of
+// events the catalog knows no size.
+func usableSchema(text []byte, keySize, valueSize int, events bool) *schema.Schema {
 	if len(text) == 0 {
 		return nil
 	}
@@ -71,7 +75,7 @@ func usableSchema(text []byte, keySize, valueSize int) *schema.Schema {
 	if s.Key != nil && s.Key.Size != keySize {
 		s.Key = nil
 	}
-	if s.Value != nil && s.Value.Size != valueSize {
+	if s.Value != nil && s.Value.Size != valueSize && !events {
 		s.Value = nil
 	}
 	return s
@@ -111,9 +115,11 @@ type fit struct {
 }
 
 // fit is what v knows about the rows of b; !ok if it cannot show them.
-func (v *view) fit(b *Batch) *fit {
+func (v *view) fit(b *Batch) *fit { return v.fitOf(b, KindRows) }
+
+func (v *view) fitOf(b *Batch, kind Kind) *fit {
 	src := b.Source
-	if b.Kind != KindRows || src.sub != v.sub || v.index >= len(src.fits) {
+	if b.Kind != kind || src.sub != v.sub || v.index >= len(src.fits) {
 		return &fit{}
 	}
 	return &src.fits[v.index]

@@ -44,18 +44,21 @@ type store struct {
 	n int // rows; the writer's own
 }
 
-// minRoom is the least number of rows to make room for.
+// minRoom is the number of rows to make room for when the first one is there.
+// Before that nothing bounds the size of a row.
 const minRoom = 48
 
 func newStore(s seed, keySize, valueSize, room int) *store {
 	pad := func(n int) int { return (n + 7) &^ 7 }
-	room = max(room, minRoom)
 	slots := room + room/3 + 1
-	stride := pad(keySize) + pad(valueSize)
-	return &store{
-		seed: s, keySize: keySize, valueAt: pad(keySize), valueSize: valueSize, stride: stride,
-		room: room, tags: make([]uint8, slots), rows: alignedBytes(slots * stride),
+	made := &store{
+		seed: s, keySize: keySize, valueAt: pad(keySize), valueSize: valueSize, stride: pad(keySize) + pad(valueSize),
+		room: room, tags: make([]uint8, slots),
 	}
+	if room > 0 {
+		made.rows = alignedBytes(slots * made.stride)
+	}
+	return made
 }
 
 // bytes is how much memory the store takes.

@@ -4,6 +4,8 @@ package ringside
 
 import (
 	"context"
+	"errors"
+	"io"
 	"iter"
 
 	"github.com/ringside-bpf/ringside/shm"
@@ -28,6 +30,9 @@ func (s *Subscription) Batches(ctx context.Context) iter.Seq2[*Batch, error] {
 			b, err := s.step(ctx)
 			if b == nil && err == nil {
 				continue // slept, skipped a frame, or attached anew
+			}
+			if errors.Is(err, io.EOF) {
+				return
 			}
 			if !yield(b, err) || s.err != nil {
 				return
@@ -92,6 +97,9 @@ func (s *Subscription) news() (*Batch, error) {
 	case s.hangs:
 		s.hangs = false
 		return s.note.remark(KindHangs, Loss{}), nil
+	case s.lease != nil && s.file == "" && !s.evicted && s.lease.Page.Evicted():
+		s.evicted = true
+		return s.note.remark(KindEvicted, Loss{}), nil
 	case s.restart != nil:
 		lost := *s.restart
 		s.restart = nil
@@ -106,6 +114,12 @@ func (s *Subscription) news() (*Batch, error) {
 // What was told may be ahead of the cursor, which counts the loss before a frame
 // only when it leaves that frame.
 func (s *Subscription) tellLoss(now shm.Loss) *Batch {
+	if now.Laps > s.told.Laps { // which may have cost nothing but a pad
+		s.mu.Lock()
+		s.stats.Laps += now.Laps - s.told.Laps
+		s.mu.Unlock()
+		s.told.Laps = now.Laps
+	}
 	if now.Frames <= s.told.Frames {
 		return nil
 	}
@@ -113,7 +127,6 @@ func (s *Subscription) tellLoss(now shm.Loss) *Batch {
 	s.mu.Lock()
 	s.stats.LostFrames += lost.Frames
 	s.stats.LostRows += lost.Rows
-	s.stats.Laps += now.Laps - s.told.Laps
 	s.mu.Unlock()
 	s.told = now
 	return s.note.remark(KindLost, lost)
@@ -144,12 +157,18 @@ func kindOf(k shm.Kind) Kind {
 		return KindRows
 	case shm.KindDeletes:
 		return KindDeletes
+	case shm.KindEvents:
+		return KindEvents
 	}
 	return 0
 }
 
 // nothing deals with a ring that has no next frame: sleep, or leave it.
 func (s *Subscription) nothing(ctx context.Context, status shm.Status) {
+	if s.file != "" {
+		s.endFile(status)
+		return
+	}
 	if status == shm.Empty {
 		s.lookAfterTables()
 	}

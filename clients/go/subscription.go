@@ -19,6 +19,7 @@ import (
 // themselves: that costs a page and a mapping of the same memory.
 type Subscription struct {
 	opts    Options
+	file    string // path; "": what is read is a sidecar's
 	cursor  *shm.Cursor
 	buf     []byte // what Batches copies into
 	frame   Batch  // of buf, or in View of the ring
@@ -34,6 +35,7 @@ type Subscription struct {
 	misfits []error // *LayoutError
 	gone    bool
 	hangs   bool
+	evicted bool // was told, of this lease
 	restart *Loss
 	told    shm.Loss // of this cursor's loss
 
@@ -90,7 +92,8 @@ func (s *Subscription) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.err = ErrClosed
-	if s.lease == nil {
+	if s.lease == nil || s.file != "" {
+		s.lease, s.cursor = nil, nil // the garbage collector closes what was read from a file
 		return nil
 	}
 	err := s.lease.Close()

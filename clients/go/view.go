@@ -4,6 +4,7 @@ package ringside
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/ringside-bpf/ringside/shm"
 )
@@ -83,6 +84,12 @@ func (s *Subscription) lend(ctx context.Context, read func(*Batch)) (called, val
 	if b := s.tellLoss(now); b != nil {
 		read(b)
 		return true, true
+	}
+	if h.Kind == shm.KindEvents && !eventsOK(&h, lent) {
+		if s.cursor.Valid() { // and so it was written
+			s.err = fmt.Errorf("%w: frame %d has events outside itself", ErrCorrupt, h.Seq)
+		}
+		return false, false
 	}
 	s.frame.frame(src, &h, lent, s.ring().RealtimeOffsetNS())
 	s.frame.lent = true
