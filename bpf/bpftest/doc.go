@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package bpftest is what tests that need a real kernel share: a private
-// bpffs, maps that disappear with their test, and skips that can be trusted.
+// bpffs, maps that disappear with their test, other processes and users, a count
+// of what was left open, and skips that can be trusted.
 //
 // Who uses it: *_test.go files only. Nothing in a shipped binary imports it.
 //

@@ -36,7 +36,7 @@ func playSidecar(args []string) error {
 	go func() { served <- server.Serve(ctx, s) }()
 	fmt.Println("serving")
 	f := &feed{producer: producer}
-	for done := stdinEnds(); ; {
+	for done := bpftest.RoleMayEnd(); ; {
 		select {
 		case <-done:
 			fmt.Println("published", f.rows)
@@ -59,7 +59,7 @@ func playSidecar(args []string) error {
 func playReader(args []string) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	go func() { <-stdinEnds(); cancel() }()
+	go func() { <-bpftest.RoleMayEnd(); cancel() }()
 	sub, err := Attach(ctx, Options{Socket: args[0], Start: StartOldest})
 	if err != nil {
 		return err
@@ -99,23 +99,23 @@ func playReader(args []string) error {
 // death, and is never given a torn row.
 func TestSidecarKilledAtAnyPoint(t *testing.T) {
 	path := socketPath(t)
-	sidecar := start(t, os.Geteuid(), "sidecar", path)
-	sidecar.expect(t, "serving")
-	reader := start(t, bpftest.Nobody, "reader", path)
-	if uid := reader.expect(t, "attached as"); uid != fmt.Sprint(bpftest.Nobody) {
+	sidecar := bpftest.StartRole(t, os.Geteuid(), nil, "sidecar", path)
+	sidecar.Expect(t, "serving")
+	reader := bpftest.StartRole(t, bpftest.Nobody, nil, "reader", path)
+	if uid := reader.Expect(t, "attached as"); uid != fmt.Sprint(bpftest.Nobody) {
 		t.Errorf("reads as %s", uid)
 	}
 	for range 12 {
 		for range 1 + rand.IntN(5) {
-			reader.expect(t, "reading")
+			reader.Expect(t, "reading")
 		}
-		sidecar.kill()
-		reader.expect(t, "gone")
-		sidecar = start(t, os.Geteuid(), "sidecar", path)
-		reader.expect(t, "restart false")
+		sidecar.Kill()
+		reader.Expect(t, "gone")
+		sidecar = bpftest.StartRole(t, os.Geteuid(), nil, "sidecar", path)
+		reader.Expect(t, "restart false")
 	}
-	reader.expect(t, "reading")
-	reader.finish(t, "end")
+	reader.Expect(t, "reading")
+	reader.Last(t, "end")
 }
 
 // A sidecar that ends in order leaves its readers with an exact account, over as
@@ -123,16 +123,16 @@ func TestSidecarKilledAtAnyPoint(t *testing.T) {
 func TestSidecarRestartsInOrder(t *testing.T) {
 	path := socketPath(t)
 	var published uint64
-	var reader *process
+	var reader *bpftest.Role
 	for life := range 5 {
-		sidecar := start(t, os.Geteuid(), "sidecar", path)
-		sidecar.expect(t, "serving")
+		sidecar := bpftest.StartRole(t, os.Geteuid(), nil, "sidecar", path)
+		sidecar.Expect(t, "serving")
 		if life == 0 {
-			reader = start(t, bpftest.Nobody, "reader", path)
-			reader.expect(t, "attached")
+			reader = bpftest.StartRole(t, bpftest.Nobody, nil, "reader", path)
+			reader.Expect(t, "attached")
 		} else {
 			var accounted uint64
-			if _, err := fmt.Sscan(reader.expect(t, "restart true after"), &accounted); err != nil {
+			if _, err := fmt.Sscan(reader.Expect(t, "restart true after"), &accounted); err != nil {
 				t.Fatal(err)
 			}
 			if life > 1 && accounted != published { // it came in the middle of the first
@@ -141,14 +141,14 @@ func TestSidecarRestartsInOrder(t *testing.T) {
 			published = accounted
 		}
 		for range 3 {
-			reader.expect(t, "reading")
+			reader.Expect(t, "reading")
 		}
 		var rows uint64
-		if _, err := fmt.Sscan(sidecar.finish(t, "published"), &rows); err != nil {
+		if _, err := fmt.Sscan(sidecar.Last(t, "published"), &rows); err != nil {
 			t.Fatal(err)
 		}
 		published += rows
-		reader.expect(t, "gone")
+		reader.Expect(t, "gone")
 	}
-	reader.finish(t, "end")
+	reader.Last(t, "end")
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"syscall"
 	"testing"
+
+	"github.com/ringside-bpf/ringside/bpf/bpftest"
 )
 
 func TestPulse(t *testing.T) {
@@ -59,8 +61,8 @@ func TestHangIsToldOnce(t *testing.T) {
 // busy and zero-copy readers all notice.
 func TestStoppedSidecarIsTold(t *testing.T) {
 	path := socketPath(t)
-	p := start(t, os.Geteuid(), "sidecar", path)
-	p.expect(t, "serving")
+	p := bpftest.StartRole(t, os.Geteuid(), nil, "sidecar", path)
+	p.Expect(t, "serving")
 	until := func(t *testing.T, sub *Subscription, kind Kind) {
 		t.Helper()
 		for b, err := range sub.Batches(deadline(t)) {
@@ -83,17 +85,17 @@ func TestStoppedSidecarIsTold(t *testing.T) {
 			}
 			defer sub.Close()
 			until(t, sub, KindRows)
-			p.signal(t, syscall.SIGSTOP)
+			p.Signal(t, syscall.SIGSTOP)
 			until(t, sub, KindHangs)
 			if err := sub.Stats().Away; !errors.Is(err, ErrHangs) {
 				t.Errorf("away because of %v", err)
 			}
-			p.signal(t, syscall.SIGCONT)
+			p.Signal(t, syscall.SIGCONT)
 			// What was in the ring may come before the next beat is seen.
 			for sub.Stats().Away != nil {
 				until(t, sub, KindRows)
 			}
 		})
 	}
-	p.finish(t, "published")
+	p.Last(t, "published")
 }

@@ -76,11 +76,11 @@ func listenTimes(fd, n int) error {
 func TestBellThatIsHardToRing(t *testing.T) {
 	s := open(t, settings{})
 	s.busy(t)
-	listeners := start(t, bpftest.Nobody, nil, "listeners", s.path)
-	listeners.expect(t, "sleeping")
-	reader := start(t, bpftest.Nobody-1, nil, "reader", s.path)
-	reader.expect(t, "reading 200")
-	if err := errors.Join(reader.finish(), listeners.finish()); err != nil {
+	listeners := bpftest.StartRole(t, bpftest.Nobody, nil, "listeners", s.path)
+	listeners.Expect(t, "sleeping")
+	reader := bpftest.StartRole(t, bpftest.Nobody-1, nil, "reader", s.path)
+	reader.Expect(t, "reading 200")
+	if err := errors.Join(reader.Finish(), listeners.Finish()); err != nil {
 		t.Error(err)
 	}
 }
@@ -100,7 +100,7 @@ func playListeners(args []string) error {
 		return err
 	}
 	fmt.Println("sleeping")
-	for done := stdinEnds(); ; page.Sleep() {
+	for done := bpftest.RoleMayEnd(); ; page.Sleep() {
 		select {
 		case <-done:
 			return nil

@@ -22,10 +22,10 @@ func TestConsumerCannotHarmTheRing(t *testing.T) {
 		t.Run(fmt.Sprint("uid ", uid), func(t *testing.T) {
 			s := open(t, settings{})
 			s.busy(t)
-			p := start(t, uid, nil, "attacker", s.path)
-			p.expect(t, "attacked")
+			p := bpftest.StartRole(t, uid, nil, "attacker", s.path)
+			p.Expect(t, "attacked")
 			s.statsStayPossible(t)
-			if err := p.finish(); err != nil {
+			if err := p.Finish(); err != nil {
 				t.Error(err)
 			}
 			s.until(t, "detach", func(leases, _ int) bool { return leases == 1 })
@@ -78,7 +78,7 @@ func takeRaw(path string) (*lent, error) {
 }
 
 func playAttacker(args []string) error {
-	done := stdinEnds()
+	done := bpftest.RoleMayEnd()
 	l, err := takeRaw(args[0])
 	if err != nil {
 		return err
@@ -176,9 +176,9 @@ func attackPage(fd int) error {
 func TestConsumerFlickers(t *testing.T) {
 	s := open(t, settings{})
 	s.busy(t)
-	p := start(t, bpftest.Nobody, nil, "flicker", s.path)
-	p.expect(t, "flickered")
-	if err := p.finish(); err != nil {
+	p := bpftest.StartRole(t, bpftest.Nobody, nil, "flicker", s.path)
+	p.Expect(t, "flickered")
+	if err := p.Finish(); err != nil {
 		t.Error(err)
 	}
 }

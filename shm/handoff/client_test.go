@@ -127,18 +127,18 @@ func init() {
 }
 
 func TestSocketFileForbids(t *testing.T) {
-	needRoot(t)
+	bpftest.RequireUsers(t)
 	s := open(t, settings{options: Options{Mode: 0o640}})
 	says := func(text ...string) {
 		t.Helper()
-		p := start(t, bpftest.Nobody, nil, "dialler", s.path)
-		got := p.expect(t, "")
+		p := bpftest.StartRole(t, bpftest.Nobody, nil, "dialler", s.path)
+		got := p.Expect(t, "")
 		for _, w := range text {
 			if !strings.Contains(got, w) {
 				t.Errorf("got %q, expected it to say %q", got, w)
 			}
 		}
-		if err := p.wait(); err != nil {
+		if err := p.Wait(); err != nil {
 			t.Error(err)
 		}
 	}
@@ -169,15 +169,15 @@ func TestNotAllowedSaysHow(t *testing.T) {
 	for i := range groups {
 		groups[i] = uint32(5000 + i)
 	}
-	p := start(t, bpftest.Nobody, groups, "dialler", s.path)
-	if got := p.expect(t, "not allowed|"); !strings.Contains(got, "restart the sidecar with --allow-uid 65534") {
+	p := bpftest.StartRole(t, bpftest.Nobody, groups, "dialler", s.path)
+	if got := p.Expect(t, "not allowed|"); !strings.Contains(got, "restart the sidecar with --allow-uid 65534") {
 		t.Errorf("got %q", got)
 	}
 	peer := <-seen
-	if peer.UID != bpftest.Nobody || peer.GID != bpftest.Nobody || int(peer.PID) != p.cmd.Process.Pid || fmt.Sprint(peer.Groups) != fmt.Sprint(groups) {
-		t.Errorf("peer %+v, expected pid %d and groups %v", peer, p.cmd.Process.Pid, groups)
+	if peer.UID != bpftest.Nobody || peer.GID != bpftest.Nobody || int(peer.PID) != p.PID() || fmt.Sprint(peer.Groups) != fmt.Sprint(groups) {
+		t.Errorf("peer %+v, expected pid %d and groups %v", peer, p.PID(), groups)
 	}
-	if err := p.wait(); err != nil {
+	if err := p.Wait(); err != nil {
 		t.Error(err)
 	}
 }

@@ -20,7 +20,7 @@ import (
 // Whatever a user floods the socket with, the sidecar does for it what the rate
 // allows and no more, and others read on.
 func TestFloodIsMetered(t *testing.T) {
-	needRoot(t)
+	bpftest.RequireUsers(t)
 	for _, c := range []struct {
 		name, flood string
 		allowed     bool
@@ -43,26 +43,26 @@ func TestFloodIsMetered(t *testing.T) {
 				return Refuse(syscall.EACCES, "not you")
 			}})
 			s.busy(t)
-			neighbour := start(t, bpftest.Nobody-1, nil, "reader", s.path)
-			neighbour.expect(t, "reading")
+			neighbour := bpftest.StartRole(t, bpftest.Nobody-1, nil, "reader", s.path)
+			neighbour.Expect(t, "reading")
 			done := func() int { return int(s.asked.Load() + attached.Load()) }
 
 			began := time.Now()
-			p := start(t, bpftest.Nobody, nil, "flood", s.path, c.flood)
+			p := bpftest.StartRole(t, bpftest.Nobody, nil, "flood", s.path, c.flood)
 			until(t, "the flood to cost three bursts", func() bool { return done()*c.tokens >= 3*burst })
 			got, elapsed := done()*c.tokens, time.Since(began)
 			if most := burst + int(elapsed/price) + 1; got > most {
 				t.Errorf("the flood was served %d tokens' worth in %v, at most %d", got, elapsed, most)
 			}
 			// The neighbour is served at once, in the middle of it.
-			dialler := start(t, bpftest.Nobody-1, nil, "dialler", s.path)
-			if err := dialler.wait(); err != nil {
+			dialler := bpftest.StartRole(t, bpftest.Nobody-1, nil, "dialler", s.path)
+			if err := dialler.Wait(); err != nil {
 				t.Error(err)
 			}
-			if err := p.finish(); err != nil {
+			if err := p.Finish(); err != nil {
 				t.Error(err)
 			}
-			if err := neighbour.finish(); err != nil {
+			if err := neighbour.Finish(); err != nil {
 				t.Error(err)
 			}
 			until(t, "the flood to be over", func() bool { return s.connections() == 1 })
@@ -75,7 +75,7 @@ func init() { roles["flood"] = playFlood }
 // playFlood asks args[0] as often as it can, from eight threads: for a STATUS
 // again and again, or for a ring and hangs up. What comes back does not matter.
 func playFlood(args []string) error {
-	done := stdinEnds()
+	done := bpftest.RoleMayEnd()
 	request, keep := attachRequest(nil), false
 	if args[1] == "status" {
 		request, keep = encodePlain(typeStatus), true
@@ -103,10 +103,10 @@ func playFlood(args []string) error {
 
 // A server that is closed does not wait for those that it lets wait.
 func TestPacedClientsDoNotHoldTheServer(t *testing.T) {
-	needRoot(t)
+	bpftest.RequireUsers(t)
 	s := open(t, settings{options: Options{HandshakeTimeout: time.Hour}})
 	s.indebt(bpftest.Nobody, time.Hour/2)
-	start(t, bpftest.Nobody, nil, "dialler", s.path)
+	bpftest.StartRole(t, bpftest.Nobody, nil, "dialler", s.path)
 	until(t, "somebody to wait", func() bool { return s.connections() == 1 })
 	s.stop()
 	select {
@@ -127,14 +127,14 @@ func (s *stand) indebt(uid uint32, pause time.Duration) {
 
 // Who would have to wait longer than the sidecar waits for a client is told.
 func TestPatienceEnds(t *testing.T) {
-	needRoot(t)
+	bpftest.RequireUsers(t)
 	s := open(t, settings{options: Options{HandshakeTimeout: 20 * time.Millisecond}})
 	s.indebt(bpftest.Nobody, time.Hour)
-	p := start(t, bpftest.Nobody, nil, "dialler", s.path)
-	if got := p.expect(t, ""); !strings.Contains(got, "uid 65534 asks more than 200 times a second; ask less often") {
+	p := bpftest.StartRole(t, bpftest.Nobody, nil, "dialler", s.path)
+	if got := p.Expect(t, ""); !strings.Contains(got, "uid 65534 asks more than 200 times a second; ask less often") {
 		t.Errorf("got %q", got)
 	}
-	if err := p.wait(); err != nil {
+	if err := p.Wait(); err != nil {
 		t.Error(err)
 	}
 }

@@ -18,11 +18,11 @@ func TestConsumerKilledAtAnyPoint(t *testing.T) {
 	s.busy(t)
 	stages := []string{"started", "dialled", "attached", "reading 50", "reading 100", "reading"}
 	for i := range 50 {
-		p := start(t, os.Geteuid(), nil, "reader", s.path)
+		p := bpftest.StartRole(t, os.Geteuid(), nil, "reader", s.path)
 		if stage := rand.IntN(len(stages) + 1); stage < len(stages) {
-			p.expect(t, stages[stage])
+			p.Expect(t, stages[stage])
 		} // else at once
-		p.kill()
+		p.Kill()
 		s.until(t, fmt.Sprintf("kill %d", i), func(leases, _ int) bool { return leases == 1 })
 	}
 }
@@ -30,9 +30,9 @@ func TestConsumerKilledAtAnyPoint(t *testing.T) {
 func TestReaderOfAnotherUser(t *testing.T) {
 	s := open(t, settings{})
 	s.busy(t)
-	p := start(t, bpftest.Nobody, nil, "reader", s.path)
-	p.expect(t, "reading 500")
-	if err := p.finish(); err != nil {
+	p := bpftest.StartRole(t, bpftest.Nobody, nil, "reader", s.path)
+	p.Expect(t, "reading 500")
+	if err := p.Finish(); err != nil {
 		t.Error(err)
 	}
 	s.until(t, "detach", func(leases, _ int) bool { return leases == 1 })
@@ -43,17 +43,17 @@ func TestReaderOfAnotherUser(t *testing.T) {
 func TestPublisherKilledAtAnyPoint(t *testing.T) {
 	for range 15 {
 		path := directory(t) + "/s"
-		publisher := start(t, os.Geteuid(), nil, "publisher", path)
-		publisher.expect(t, "listening")
-		p := start(t, os.Geteuid(), nil, "reader", path)
+		publisher := bpftest.StartRole(t, os.Geteuid(), nil, "publisher", path)
+		publisher.Expect(t, "listening")
+		p := bpftest.StartRole(t, os.Geteuid(), nil, "reader", path)
 		for range 1 + rand.IntN(10) {
-			p.expect(t, "reading")
+			p.Expect(t, "reading")
 		}
-		publisher.kill()
-		if ticks := p.expect(t, "hangup after"); ticks != "0" {
+		publisher.Kill()
+		if ticks := p.Expect(t, "hangup after"); ticks != "0" {
 			t.Errorf("heard of the death only after %s sleeps ran out", ticks)
 		}
-		if err := p.wait(); err != nil {
+		if err := p.Wait(); err != nil {
 			t.Error(err)
 		}
 	}
@@ -61,15 +61,15 @@ func TestPublisherKilledAtAnyPoint(t *testing.T) {
 
 func TestRingEndsInOrder(t *testing.T) {
 	path := directory(t) + "/s"
-	publisher := start(t, os.Geteuid(), nil, "publisher", path)
-	publisher.expect(t, "listening")
-	p := start(t, os.Geteuid(), nil, "reader", path)
-	p.expect(t, "reading")
-	if err := publisher.finish(); err != nil {
+	publisher := bpftest.StartRole(t, os.Geteuid(), nil, "publisher", path)
+	publisher.Expect(t, "listening")
+	p := bpftest.StartRole(t, os.Geteuid(), nil, "reader", path)
+	p.Expect(t, "reading")
+	if err := publisher.Finish(); err != nil {
 		t.Error(err)
 	}
-	p.expect(t, "ended ended")
-	if err := p.wait(); err != nil {
+	p.Expect(t, "ended ended")
+	if err := p.Wait(); err != nil {
 		t.Error(err)
 	}
 }
@@ -96,7 +96,7 @@ func playPublisher(args []string) error {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ctx, h) }()
 	fmt.Println("listening")
-	for done := stdinEnds(); ; {
+	for done := bpftest.RoleMayEnd(); ; {
 		select {
 		case <-done:
 			if err := p.Finish(ctx, shm.StateEnded); err != nil {

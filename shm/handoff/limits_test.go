@@ -32,16 +32,16 @@ func TestConnectionsAreCounted(t *testing.T) {
 
 // One user cannot take the places of all.
 func TestConnectionsOfAUserAreCounted(t *testing.T) {
-	needRoot(t)
+	bpftest.RequireUsers(t)
 	s := open(t, settings{options: Options{MaxConns: 50, MaxPerUID: 4}})
-	p := start(t, bpftest.Nobody, nil, "crowd", s.path)
-	if got := p.expect(t, "attached "); got != "4" {
+	p := bpftest.StartRole(t, bpftest.Nobody, nil, "crowd", s.path)
+	if got := p.Expect(t, "attached "); got != "4" {
 		t.Errorf("%s leases of one user, expected 4", got)
 	}
 	for range 10 {
 		s.attach(t, shm.StartHead) // root has more
 	}
-	if err := p.finish(); err != nil {
+	if err := p.Finish(); err != nil {
 		t.Error(err)
 	}
 }
@@ -61,7 +61,7 @@ func playCrowd(args []string) error {
 		kept = append(kept, a)
 	}
 	fmt.Println("attached", len(kept))
-	<-stdinEnds()
+	<-bpftest.RoleMayEnd()
 	for _, a := range kept {
 		a.Close()
 	}
@@ -71,8 +71,8 @@ func playCrowd(args []string) error {
 // A sidecar out of descriptors serves those it has, and the others later.
 func TestOutOfDescriptors(t *testing.T) {
 	path := directory(t) + "/s"
-	p := start(t, os.Geteuid(), nil, "starved", path)
-	p.expect(t, "listening")
+	p := bpftest.StartRole(t, os.Geteuid(), nil, "starved", path)
+	p.Expect(t, "listening")
 	conns := make([]net.Conn, 40)
 	for i := range conns {
 		c, err := net.Dial("unixpacket", path)
@@ -94,7 +94,7 @@ func TestOutOfDescriptors(t *testing.T) {
 		return err == nil
 	})
 	a.Close()
-	if err := p.finish(); err != nil {
+	if err := p.Finish(); err != nil {
 		t.Error(err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/ringside-bpf/ringside/bpf/bpftest"
 	"github.com/ringside-bpf/ringside/shm"
 )
 
@@ -17,7 +18,7 @@ func init() { roles["reader"] = playReader }
 func playReader(args []string) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	go func() { <-stdinEnds(); cancel() }()
+	go func() { <-bpftest.RoleMayEnd(); cancel() }()
 	fmt.Println("started")
 	c, err := Dial(ctx, args[0])
 	if err != nil {
