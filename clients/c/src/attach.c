@@ -106,7 +106,7 @@ static int await_grant(struct ringside *r, int socket, int64_t until)
 	}
 	if (n < 0)
 		return n;
-	int err = lease_take(&l, &g, socket, &r->why);
+	int err = lease_take(&l, &r->settings, &g, socket, &r->why);
 	if (err)
 		return err;
 	err = reader_adopt(r, &l, l.pos);

@@ -125,7 +125,7 @@ static int answer(struct ringside *r, int64_t now)
 		err = fail(&r->why, ETIMEDOUT, "socket %s: it accepts, no reply: the sidecar hangs or is stopped", r->settings.socket);
 	else if (!err) {
 		epoll_ctl(r->epoll, EPOLL_CTL_DEL, socket, NULL); /* adopting adds it again */
-		err = lease_take(&l, &g, socket, &r->why);
+		err = lease_take(&l, &r->settings, &g, socket, &r->why);
 		if (!err && (err = go_on(r, &l)) != 0) {
 			l.socket = -1; /* failed closes it */
 			lease_drop(&l);

@@ -18,7 +18,7 @@ void lease_init(struct lease *l);
 
 /* Maps what was granted and holds it against what was said about it. The grant's
  * descriptors are taken in any case, the socket only on success. */
-int lease_take(struct lease *l, const struct grant *g, int socket, struct text *why);
+int lease_take(struct lease *l, const struct settings *o, const struct grant *g, int socket, struct text *why);
 
 /* Gives everything back. */
 void lease_drop(struct lease *l);

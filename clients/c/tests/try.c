@@ -11,6 +11,8 @@ int main(int argc, char **argv)
 	struct ringside *r;
 	if (argc != 2)
 		return 64;
+	for (int fd = 3; fd < 64; fd++)
+		close(fd); /* inherited */
 	ringside_options_init(&o);
 	o.socket = argv[1];
 	o.timeout_ms = 10000;
