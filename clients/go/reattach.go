@@ -31,6 +31,7 @@ type away struct {
 	clean   bool         // and that was all of it
 	told    bool         // that nobody is there
 	pause   time.Duration
+	since   time.Time // when the last ring was left
 	refused time.Time // since when; zero: not refused
 }
 
@@ -38,7 +39,7 @@ type away struct {
 // that nothing would follow; after a hang-up there may have been something that
 // it had read and not yet published.
 func (s *Subscription) leave(clean bool) {
-	s.away = away{epoch: s.lease.Epoch, pos: s.cursor.Position(), clean: clean, told: s.hungUp, pause: backoffFirst}
+	s.away = away{epoch: s.lease.Epoch, pos: s.cursor.Position(), clean: clean, told: s.hungUp, pause: backoffFirst, since: time.Now()}
 	if s.ring().State() == shm.StateEnded {
 		s.tellGone() // a superseded ring has a successor, an ended one has not
 	}
@@ -62,7 +63,11 @@ func (s *Subscription) comeBack(ctx context.Context) error {
 		s.err = err
 		return err
 	}
-	s.tellGone()
+	// One that is just being replaced, or hands over to another, is not gone.
+	replaced := errors.Is(err, handoff.ErrTryAgain) || errors.Is(err, errStale)
+	if !replaced || time.Since(s.away.since) > replaceGrace {
+		s.tellGone()
+	}
 	s.mu.Lock()
 	s.stats.Away = err
 	s.mu.Unlock()

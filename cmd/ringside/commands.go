@@ -18,6 +18,7 @@ func commands() []*cli.Command {
 		demoConsumerCommand(),
 		completionCommand(),
 		validateCommand(),
+		reloadCommand(),
 		versionCommand(),
 	}
 	return append(verbs, documentation()...)

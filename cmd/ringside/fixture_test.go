@@ -112,3 +112,8 @@ func plainMap() (*ebpf.Map, error) {
 func ringbufMap() (*ebpf.Map, error) {
 	return ebpf.NewMap(&ebpf.MapSpec{Name: "ringbuf", Type: ebpf.RingBuf, MaxEntries: 4096})
 }
+
+// largeMap has rows that do not fit a small ring.
+func largeMap() (*ebpf.Map, error) {
+	return ebpf.NewMap(&ebpf.MapSpec{Name: "large", Type: ebpf.Hash, KeySize: 4, ValueSize: 4000, MaxEntries: 4})
+}

@@ -27,13 +27,17 @@ func serveCommand() *cli.Command {
 		&cli.StringFlag{Name: "max-hold", Usage: "longest single stay in the kernel to aim for, a `DURATION` (default: 2ms)"},
 		&cli.StringFlag{Name: "duty", Usage: "`SHARE` of one CPU that reading may take (default: 20%)"},
 		&cli.BoolFlag{Name: "read-when-idle", Usage: "read also while nobody is attached"},
+		&cli.BoolFlag{Name: "takeover", Usage: "take the place of the sidecar that listens at the socket, if there is one"},
 	}
 	return &cli.Command{
 		Name:  "serve",
 		Usage: "read pinned maps and publish them; the one verb that needs privilege",
 		Description: `Reads the pinned maps while somebody is attached, and serves their rows in
 shared memory. A pin that is not there yet is waited for; one that is replaced
-is followed. SIGTERM ends it, after telling every consumer.
+is followed. SIGTERM ends it, after telling every consumer. With --config, SIGHUP
+makes it read the file again, as 'ringside reload' does. With --takeover another
+sidecar of the same user ends as soon as this one is ready; its consumers read it
+to the end and come over.
 
    ringside serve --map /sys/fs/bpf/flows --allow-uid 1000
    ringside serve --map '/sys/fs/bpf/tc/globals/*=1s'
@@ -54,7 +58,8 @@ func serve(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	cfg, err := serveFlags(c).Resolve(os.Getenv(socketEnv))
+	resolve := func() (*config.Config, error) { return serveFlags(c).Resolve(os.Getenv(socketEnv)) }
+	cfg, err := resolve()
 	if err != nil {
 		return err
 	}
@@ -62,11 +67,33 @@ func serve(c *cli.Context) error {
 	// that, by a signal, the next time somebody is refused.
 	signal.Ignore(unix.SIGPIPE)
 	sidecar.TuneMemory()
-	s, err := sidecar.New(cfg, sidecar.Options{Version: buildVersion().Version, Log: log, Lookup: acl.LookupGroup})
+	s, err := sidecar.New(cfg, sidecar.Options{
+		Version: buildVersion().Version, Log: log, Lookup: acl.LookupGroup, Config: resolve, TakeOver: c.Bool("takeover"),
+	})
 	if err != nil {
 		return err
 	}
+	if c.String("config") != "" {
+		defer reloadOnHangup(s)()
+	}
 	return s.Run(c.Context)
+}
+
+// reloadOnHangup gives SIGHUP the meaning that it has for a sidecar with a file.
+// One without has nothing to read again, and ends when its terminal does.
+func reloadOnHangup(s *sidecar.Sidecar) (stop func()) {
+	signal.Reset(unix.SIGHUP) // which main listens to
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, unix.SIGHUP)
+	go func() {
+		for range hangups {
+			_, _ = s.ReloadConfig() // which logs what it did, or why not
+		}
+	}()
+	return func() {
+		signal.Stop(hangups)
+		close(hangups)
+	}
 }
 
 func serveFlags(c *cli.Context) config.Flags {

@@ -42,7 +42,7 @@ func TestCommandLines(t *testing.T) {
 		{"--log-level loud serve --map /p", exitUsage, `--log-level "loud": use debug, info, warn or error`},
 		{"serve --log-format xml --map /p", exitUsage, `--log-format "xml": use json or text`},
 		// Flags of later versions are refused, not ignored.
-		{"serve --map /p --takeover", exitUsage, "flag provided but not defined: -takeover"},
+		{"serve --map /p --lockdown", exitUsage, "flag provided but not defined: -lockdown"},
 		{"status -o yaml", exitUsage, `-o "yaml": use one of [table json]`},
 		{"status", exitUnavailable, "no sidecar: there is no such file; is `ringside serve` running"},
 		{"status --watch", exitUnavailable, "no sidecar"},

@@ -39,8 +39,12 @@ type epoch struct {
 	closed bool
 }
 
-// beat tells readers that the publisher lives.
+// beat tells readers that the publisher lives. A ring that is no longer
+// configured has no epoch.
 func (e *epoch) beat() {
+	if e == nil {
+		return
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if !e.closed {

@@ -39,7 +39,7 @@ func (s *Sidecar) want() {
 			s.patterns = append(s.patterns, &pattern{ring: r, want: m})
 			continue
 		}
-		r.sources = append(r.sources, &source{ring: r, want: m, pin: m.Path, dst: &destination{}})
+		r.sources = append(r.sources, r.source(m, m.Path))
 	}
 	for _, r := range s.rings {
 		nameAll(r.sources, nil)
@@ -91,7 +91,7 @@ func (p *pattern) add(pins []string) {
 	var fresh []*source
 	for _, pin := range pins {
 		if !slices.ContainsFunc(p.ring.sources, func(x *source) bool { return x.pin == pin }) {
-			fresh = append(fresh, &source{ring: p.ring, want: p.want, pin: pin, dst: &destination{}})
+			fresh = append(fresh, p.ring.source(p.want, pin))
 		}
 	}
 	nameAll(fresh, p.ring.sources)

@@ -42,9 +42,19 @@ type Sidecar struct {
 	beat       atomic.Int64 // CLOCK_MONOTONIC of the last heartbeat
 	background sync.WaitGroup
 
-	rings []*ring // since New; what is in them is guarded by mu
+	reload   func() (*config.Config, error)
+	lookup   acl.Lookup
+	commands chan command
+	kept     chan struct{} // closed when the keeper takes no more commands
+	held     bool          // until another sidecar has stopped reading, from which we take over
 
-	mu       sync.Mutex
+	// The heart needs no mutex: making a large ring takes a while, in which no
+	// reader of another one should worry.
+	beating atomic.Pointer[[]*ring]
+
+	mu       sync.Mutex // guards the rest; rings and patterns are changed by the keeper alone
+	rings    []*ring
+	leaving  []*ring // no longer configured, while consumers hold them
 	patterns []*pattern
 	leases   map[*handoff.Lease]struct{}
 	duty     dutyMeter
@@ -55,6 +65,10 @@ type Options struct {
 	Version string
 	Log     zerolog.Logger
 	Lookup  acl.Lookup // of groups
+	// Config reads the configuration again, for a reload; nil: there is none.
+	Config func() (*config.Config, error)
+	// TakeOver takes the place of the sidecar that listens at the socket, if one does.
+	TakeOver bool
 }
 
 // New opens what is there to be read, makes the rings and listens. It fails if
@@ -66,16 +80,17 @@ func New(c *config.Config, o Options) (*Sidecar, error) {
 	}
 	s := &Sidecar{
 		config: c, version: o.Version, log: newLogger(o.Log), started: time.Now(),
-		leases: map[*handoff.Lease]struct{}{}, pool: reader.NewPool(poolOptions(&c.Reader)),
+		leases: map[*handoff.Lease]struct{}{}, pool: reader.NewPool(poolOptions(&c.Reader, o.TakeOver)), held: o.TakeOver,
+		reload: o.Config, lookup: o.Lookup, commands: make(chan command), kept: make(chan struct{}),
 	}
 	if err := s.pool.Stats().Latency.KernelError; err != nil {
 		s.log.Warn().Err(err).Msg("calls are timed by ourselves (reader.kernel_timing)")
 	}
-	err := s.assemble(o.Lookup)
+	err := s.assemble()
 	s.beat.Store(int64(shm.Monotonic())) // a fresh ring has had its first beat
 	if err == nil {
 		s.misses.start(s.pool.Programs())
-		err = s.listen(o.Lookup)
+		err = s.listen(o.TakeOver)
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.close())
@@ -83,25 +98,23 @@ func New(c *config.Config, o Options) (*Sidecar, error) {
 	return s, nil
 }
 
-func poolOptions(r *config.Reader) reader.PoolOptions {
+func poolOptions(r *config.Reader, held bool) reader.PoolOptions {
 	return reader.PoolOptions{
-		Workers: r.WorkersMax, Duty: r.Duty, Idle: !r.ReadWhenIdle, CPUs: r.CPUs,
+		Workers: r.WorkersMax, Duty: r.Duty, Idle: held || !r.ReadWhenIdle, CPUs: r.CPUs,
 		GrowAbove: r.GrowAbove, ShrinkBelow: r.ShrinkBelow, KernelTiming: r.KernelTiming,
 	}
 }
 
 // assemble makes rings and sources, and looks for the pins once.
-func (s *Sidecar) assemble(lookup acl.Lookup) error {
+func (s *Sidecar) assemble() error {
 	for _, rc := range s.config.Rings {
-		rules, err := acl.Compile(rc, uint32(os.Geteuid()), lookup)
+		r, err := s.newRing(rc)
 		if err != nil {
 			return err
 		}
-		for _, w := range rules.Warnings() {
-			s.log.Warn().Msg(w)
-		}
-		s.rings = append(s.rings, &ring{config: rc, rules: rules, active: s.config.Reader.ReadWhenIdle})
+		s.rings = append(s.rings, r)
 	}
+	s.setRings(s.rings)
 	s.want()
 	now := time.Now()
 	s.look(now)
@@ -118,37 +131,73 @@ func (s *Sidecar) assemble(lookup acl.Lookup) error {
 	return s.hope()
 }
 
-// listen makes the socket.
-func (s *Sidecar) listen(lookup acl.Lookup) error {
+func (s *Sidecar) setRings(list []*ring) {
+	s.rings = list
+	s.beating.Store(&list)
+}
+
+// newRing is a ring without memory yet.
+func (s *Sidecar) newRing(c config.Ring) (*ring, error) {
+	rules, err := acl.Compile(c, uint32(os.Geteuid()), s.lookup)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range rules.Warnings() {
+		s.log.Warn().Msg(w)
+	}
+	return &ring{config: c, rules: rules, active: s.config.Reader.ReadWhenIdle && !s.held}, nil
+}
+
+// access is who may connect to the socket at all, and the rules.
+func (s *Sidecar) access(c *config.Socket, rings []*ring) (mode os.FileMode, gid int, err error) {
 	var rules []*acl.Rules
-	for _, r := range s.rings {
+	for _, r := range rings {
 		rules = append(rules, r.rules)
 	}
-	mode, gid, err := acl.SocketMode(s.config.Socket, rules, lookup)
+	mode, gid, err = acl.SocketMode(*c, rules, s.lookup)
 	if err != nil {
-		return fmt.Errorf("socket.group: %w", err)
+		return 0, 0, fmt.Errorf("socket.group: %w", err)
 	}
-	if gid > 0 && s.config.Socket.Group == "" && s.config.Socket.Mode == nil && !mayGive(gid) {
+	if gid > 0 && c.Group == "" && c.Mode == nil && !mayGive(gid) {
 		// The rules decide at every attachment anyway: see acl.SocketMode.
 		mode, gid = 0o666, acl.KeepGID
 	}
-	if err := ownDirectory(s.config.Socket.Path); err != nil {
-		return err
-	}
-	s.server, err = handoff.Listen(s.config.Socket.Path, handoff.Options{Mode: mode, GID: gid})
+	return mode, gid, nil
+}
+
+// listen makes the socket.
+func (s *Sidecar) listen(takeOver bool) error {
+	path := s.config.Socket.Path
+	mode, gid, err := s.access(&s.config.Socket, s.rings)
 	if err != nil {
 		return err
 	}
-	s.log.Info().Str("socket", s.config.Socket.Path).Str("mode", fmt.Sprintf("%04o", mode)).
+	if err := ownDirectory(path); err != nil {
+		return err
+	}
+	if options := (handoff.Options{Mode: mode, GID: gid}); takeOver {
+		s.server, err = s.takePlace(path, options)
+	} else {
+		s.server, err = handoff.Listen(path, options)
+	}
+	if err != nil {
+		return err
+	}
+	s.release()
+	s.log.Info().Str("socket", path).Str("mode", fmt.Sprintf("%04o", mode)).
 		Str("version", s.version).Int("pid", os.Getpid()).Msg("serving")
-	for _, r := range rules {
-		e := s.log.Info().Str("ring", r.Ring).Stringer("allowed", r)
-		if r.Closed() {
+	s.tellRules()
+	return nil
+}
+
+func (s *Sidecar) tellRules() {
+	for _, r := range s.rings {
+		e := s.log.Info().Str("ring", r.rules.Ring).Stringer("allowed", r.rules)
+		if r.rules.Closed() {
 			e.Str("remedy", fmt.Sprintf("let a user in with --allow-uid, such as --allow-uid %d", likelyUser()))
 		}
 		e.Msg("who may attach")
 	}
-	return nil
 }
 
 // mayGive tells whether this process may give a file of its own to a group.
@@ -179,28 +228,37 @@ func ownDirectory(socket string) error {
 }
 
 // Run serves until ctx ends, then drains: running scans come to their end and
-// consumers are told that nothing more will follow.
+// consumers are told that nothing more will follow; or that they should attach
+// again, if another sidecar takes over.
 func (s *Sidecar) Run(ctx context.Context) error {
 	beating, still := context.WithCancel(context.Background())
 	s.background.Go(func() { s.heart(beating) })
 	failed := make(chan error, 1)
 	s.background.Go(func() { failed <- s.server.Serve(beating, s) })
-	err := s.keep(ctx, failed)
+	successor, err := s.keep(ctx, failed)
+	close(s.kept)
 	s.log.Info().Msg("draining")
-	drained := s.drain()
+	final := shm.StateEnded
+	if successor != nil {
+		final = shm.StateSuperseded
+	}
+	drained := s.drain(final)
+	if successor != nil {
+		successor.done <- result{}
+		s.yieldTo(ctx)
+	}
 	still()
 	err = errors.Join(err, drained, s.close())
 	s.log.Info().Msg("ended")
 	return err
 }
 
-// heart tells every reader that its publisher lives. It needs no mutex: making a
-// large ring takes a while, in which no reader of another one should worry.
+// heart tells every reader that its publisher lives.
 func (s *Sidecar) heart(ctx context.Context) {
 	tick := time.NewTicker(heartbeat)
 	defer tick.Stop()
 	for {
-		for _, r := range s.rings {
+		for _, r := range *s.beating.Load() {
 			r.current.Load().beat()
 		}
 		s.beat.Store(int64(shm.Monotonic()))
@@ -212,8 +270,9 @@ func (s *Sidecar) heart(ctx context.Context) {
 	}
 }
 
-// keep looks after pins and rings until ctx ends or the server fails.
-func (s *Sidecar) keep(ctx context.Context, failed <-chan error) error {
+// keep looks after pins and rings until ctx ends, the server fails or another
+// sidecar takes over, which then waits for an answer.
+func (s *Sidecar) keep(ctx context.Context, failed <-chan error) (successor *command, err error) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
@@ -221,16 +280,22 @@ func (s *Sidecar) keep(ctx context.Context, failed <-chan error) error {
 		case now := <-tick.C:
 			s.look(now)
 			s.tidy(now)
+		case c := <-s.commands:
+			if c.takeOver {
+				return &c, nil
+			}
+			changes, err := s.reconfigure(time.Now())
+			c.done <- result{changes, err}
 		case <-ctx.Done():
-			return nil
+			return nil, nil
 		case err := <-failed:
-			return fmt.Errorf("the socket failed: %w", err)
+			return nil, fmt.Errorf("the socket failed: %w", err)
 		}
 	}
 }
 
-// drain stops reading and ends every ring.
-func (s *Sidecar) drain() error {
+// drain stops reading and finishes every ring.
+func (s *Sidecar) drain(final shm.State) error {
 	ctx, cancel := context.WithTimeout(context.Background(), drainPatience)
 	defer cancel()
 	err := s.pool.Stop(ctx)
@@ -241,7 +306,7 @@ func (s *Sidecar) drain() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, r := range s.rings {
-		err = errors.Join(err, r.current.Load().finish(shm.StateEnded, finishPatience))
+		err = errors.Join(err, r.current.Load().finish(final, finishPatience))
 	}
 	return err
 }
@@ -257,7 +322,7 @@ func (s *Sidecar) close() error {
 	s.background.Wait() // the server's leases end here
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, r := range s.rings {
+	for _, r := range slices.Concat(s.rings, s.leaving) {
 		for _, e := range slices.Concat(r.old, r.stuck, []*epoch{r.current.Load()}) {
 			if e != nil {
 				errs = append(errs, e.close())

@@ -33,6 +33,11 @@ type source struct {
 	producer *shm.Producer // nil until it has a place in the ring
 }
 
+// source is one that has no name yet: see nameAll.
+func (r *ring) source(want *config.Map, pin string) *source {
+	return &source{ring: r, want: want, pin: pin, dst: &destination{}}
+}
+
 func (s *source) options(maxHold time.Duration) reader.Options {
 	return reader.Options{
 		Name: s.name, MaxHold: maxHold,

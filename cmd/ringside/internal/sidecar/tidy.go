@@ -25,10 +25,11 @@ func (s *Sidecar) tidy(now time.Time) {
 	s.duty.add(now, busy)
 	resting := s.lonelyRings(now)
 	s.rest(resting)
-	for _, r := range s.rings {
+	for _, r := range slices.Concat(s.rings, s.leaving) {
 		closing = append(closing, s.forgotten(r, now)...)
 		closing = append(closing, r.released()...)
 	}
+	s.leaving = slices.DeleteFunc(s.leaving, func(r *ring) bool { return len(r.old)+len(r.stuck) == 0 })
 	s.mu.Unlock()
 	for _, r := range s.rings {
 		s.unstall(r, now)

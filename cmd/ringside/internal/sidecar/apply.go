@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sidecar
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/ringside-bpf/ringside/shm"
+	"github.com/ringside-bpf/ringside/shm/handoff"
+)
+
+type peer = handoff.Peer
+
+// apply carries out a plan. What is not in it goes on untouched.
+func (s *Sidecar) apply(p *plan, now time.Time) (*Changes, error) {
+	done := &Changes{SchemaVersion: 1, Added: []string{}, Removed: []string{}, Changed: []string{}, Rings: []string{}}
+	s.stop(p)
+	s.mu.Lock()
+	var list []*ring
+	var replaced []*epoch
+	var failed error
+	for _, x := range p.rings {
+		s.retireOld(x, done)
+		old, err := s.remake(x, now)
+		failed = errors.Join(failed, err)
+		if x.ring.current.Load() == nil {
+			continue // a new one that could not be had
+		}
+		if old != nil {
+			replaced = append(replaced, old)
+			done.Rings = append(done.Rings, x.ring.config.Name)
+		}
+		list = append(list, x.ring)
+	}
+	ended := s.dismiss(p.leaving, done, now)
+	s.setRings(list)
+	s.patterns = p.patterns
+	s.turnOut()
+	s.mu.Unlock()
+	for _, e := range replaced {
+		s.supersede(e, finishPatience)
+	}
+	for _, e := range ended {
+		s.background.Go(func() { _ = e.finish(shm.StateEnded, finishPatience) })
+	}
+	s.look(now)
+	sorted(done.Added)
+	sorted(done.Removed)
+	sorted(done.Changed)
+	s.log.Info().Strs("added", done.Added).Strs("removed", done.Removed).Strs("changed", done.Changed).Strs("rings", done.Rings).Msg("reloaded")
+	s.tellRules()
+	return done, errors.Join(failed, s.openSocket(p))
+}
+
+// stop waits for the scans of what will not be read any more, or otherwise; so
+// without the mutex.
+func (s *Sidecar) stop(p *plan) {
+	for _, x := range p.rings {
+		for _, old := range x.before {
+			if old.task != nil && !slices.Contains(x.stay, old) {
+				old.task.Remove()
+			}
+		}
+	}
+	for _, r := range p.leaving {
+		for _, old := range r.sources {
+			if old.task != nil {
+				old.task.Remove()
+			}
+		}
+	}
+}
+
+// retireOld takes a ring's old sources away and puts those in their place that
+// replace them. An heir of the same name supersedes the old source when it is
+// opened, so that consumers follow it. The caller holds the mutex.
+func (s *Sidecar) retireOld(x *ringPlan, done *Changes) {
+	sources := slices.Clone(x.stay)
+	inherited := map[*source]bool{}
+	for _, h := range x.heirs {
+		if h.of == nil {
+			done.Added = append(done.Added, h.source.name)
+		} else {
+			done.Changed = append(done.Changed, h.source.name)
+			if h.of.name == h.source.name && h.of.producer != nil {
+				h.source.producer, h.source.info = h.of.producer, h.of.info
+				inherited[h.of] = true
+			}
+		}
+		sources = append(sources, h.source)
+	}
+	for _, old := range x.before {
+		switch {
+		case slices.Contains(x.stay, old) || inherited[old]:
+			continue
+		case old.producer != nil:
+			old.producer.Retire()
+		}
+		if !slices.ContainsFunc(x.heirs, func(h heir) bool { return h.of == old }) {
+			done.Removed = append(done.Removed, old.name)
+		}
+	}
+	x.ring.sources = sources
+}
+
+// remake gives a ring its new rules, and new memory if it needs it: other sizes
+// were asked for, it is new, or somebody has it who may no longer. The caller
+// holds the mutex.
+func (s *Sidecar) remake(x *ringPlan, now time.Time) (old *epoch, err error) {
+	r, barred := x.ring, s.barred(x)
+	same := sameMemory(r.config, x.fresh.config)
+	r.rules = x.fresh.rules
+	if r.current.Load() != nil && same && !barred {
+		return nil, nil
+	}
+	// Word for word: others read the name without the mutex.
+	r.config.Bytes, r.config.StallTimeout = x.fresh.config.Bytes, x.fresh.config.StallTimeout
+	r.config.Allow, r.config.Origin = x.fresh.config.Allow, x.fresh.config.Origin
+	return r.begin(x.room, nil, now)
+}
+
+// dismiss takes rings out of service; their memory stays while consumers hold it.
+// The caller holds the mutex, and ends the epochs after it.
+func (s *Sidecar) dismiss(rings []*ring, done *Changes, now time.Time) (ended []*epoch) {
+	for _, r := range rings {
+		for _, x := range r.sources {
+			done.Removed = append(done.Removed, x.name)
+			if x.producer != nil {
+				x.producer.Retire()
+			}
+		}
+		e := r.current.Swap(nil)
+		e.ended = now
+		r.old, r.sources = append(r.old, e), nil
+		ended = append(ended, e)
+		s.leaving = append(s.leaving, r)
+		done.Rings = append(done.Rings, r.config.Name)
+	}
+	return ended
+}
+
+// turnOut takes back the leases of those whom no rule lets in any more. What was
+// lent to them was replaced. The caller holds the mutex.
+func (s *Sidecar) turnOut() {
+	for l := range s.leases {
+		for _, r := range s.rings {
+			if r.config.Name == l.Ring && denied(r.rules, l.Peer) {
+				l.Close()
+			}
+		}
+	}
+}
+
+// openSocket lets those connect whom the new rules let in.
+func (s *Sidecar) openSocket(p *plan) error {
+	path := s.config.Socket.Path
+	if !s.server.Present() {
+		return nil // somebody else's by now
+	}
+	var err error
+	if p.gid > 0 {
+		err = os.Lchown(path, -1, p.gid)
+	}
+	return errors.Join(err, os.Chmod(path, p.mode))
+}
