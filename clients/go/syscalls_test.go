@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -71,38 +72,107 @@ func TestReadingMakesNoSystemCall(t *testing.T) {
 			sub := s.attach(t, Options{Start: StartOldest})
 			typed := mustRows[flowKey, flow](t, sub, "flows")
 			var got tally
-			made := make(chan map[int32]uint64)
-			go func() {
-				runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
-				tid := uint32(unix.Gettid())
-				before := counts(t, tid)
-				if err := read(sub, func(b *Batch) { got.add(typed, b) }); err != nil {
-					t.Error(err)
-				}
-				after := counts(t, tid)
-				for nr, n := range before {
-					after[nr] -= n
-				}
-				made <- after
-			}()
-			calls := <-made
-			if calls[unix.SYS_BPF] == 0 {
-				t.Error("the counting itself was not counted")
-			}
-			for nr, n := range calls {
-				name, own := ofTheRuntime[nr]
-				switch {
-				case n == 0 || nr == unix.SYS_BPF: // the counting
-				case own:
-					t.Logf("the Go runtime called %s %d times", name, n)
-				default:
-					t.Errorf("system call %d, %d times", nr, n)
-				}
-			}
+			calls := callsOf(t, counts, func() error { return read(sub, func(b *Batch) { got.add(typed, b) }) })
+			expectCalls(t, calls, nil)
 			if got.rows != frames*rows || got.lost != 0 || got.err != nil {
 				t.Errorf("%+v", got)
 			}
 		})
+	}
+}
+
+// Whoever publishes makes no system call either while nobody sleeps, and one for
+// all the sleepers of a user.
+func TestPublishingCallsOnceForAllSleepers(t *testing.T) {
+	counts := countSyscalls(t)
+	const sleepers = 4 // whom the publishing thread itself rings
+	s := open(t, socketPath(t), 16<<20)
+	f := addFeed(t, s.ring, flowInfo("flows"))
+	var subs []*Subscription
+	for range sleepers {
+		subs = append(subs, s.attach(t, Options{Start: StartHead}))
+	}
+	expectCalls(t, callsOf(t, counts, func() (err error) {
+		for range 10_000 {
+			err = errors.Join(err, f.publish(context.Background(), 16))
+		}
+		return err
+	}), nil)
+	ctx, cancel := context.WithCancel(deadline(t))
+	var reading sync.WaitGroup
+	for _, sub := range subs {
+		reading.Go(func() {
+			for _, err := range sub.Batches(ctx) {
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	s.allAsleep(t)
+	expectCalls(t, callsOf(t, counts, func() error { return f.publish(context.Background(), 1) }), map[int32]uint64{unix.SYS_SHUTDOWN: 1})
+	cancel()
+	reading.Wait()
+}
+
+// allAsleep waits until every consumer has its flag up.
+func (s *sidecar) allAsleep(t *testing.T) {
+	t.Helper()
+	for ctx := deadline(t); ctx.Err() == nil; runtime.Gosched() {
+		s.mu.Lock()
+		awake := 0
+		for l := range s.leases {
+			if !l.Consumer.Stats().Asleep {
+				awake++
+			}
+		}
+		s.mu.Unlock()
+		if awake == 0 {
+			return
+		}
+	}
+}
+
+// callsOf counts the system calls of a thread while it works.
+func callsOf(t *testing.T, counts func(testing.TB, uint32) map[int32]uint64, work func() error) map[int32]uint64 {
+	t.Helper()
+	made := make(chan map[int32]uint64)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		tid := uint32(unix.Gettid())
+		before := counts(t, tid)
+		if err := work(); err != nil {
+			t.Error(err)
+		}
+		after := counts(t, tid)
+		for nr, n := range before {
+			after[nr] -= n
+		}
+		made <- after
+	}()
+	return <-made
+}
+
+// expectCalls allows what the runtime calls, and the calls that are wanted.
+func expectCalls(t *testing.T, calls, wanted map[int32]uint64) {
+	t.Helper()
+	if calls[unix.SYS_BPF] == 0 {
+		t.Error("the counting itself was not counted")
+	}
+	for nr, want := range wanted {
+		if calls[nr] != want {
+			t.Errorf("system call %d, %d times, want %d", nr, calls[nr], want)
+		}
+	}
+	for nr, n := range calls {
+		name, own := ofTheRuntime[nr]
+		switch {
+		case n == 0 || nr == unix.SYS_BPF || wanted[nr] > 0: // the counting is by bpf(2)
+		case own:
+			t.Logf("the Go runtime called %s %d times", name, n)
+		default:
+			t.Errorf("system call %d, %d times", nr, n)
+		}
 	}
 }
 
