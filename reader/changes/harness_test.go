@@ -71,6 +71,9 @@ func (r *ring) drain(most int) {
 	}
 }
 
+// behind is how much the consumer has not read.
+func (r *ring) behind() uint64 { return r.publisher.Totals().Head - r.cursor.Position().Offset }
+
 // sink leads to a ring, as the sidecar's does, and tears scans where it is told.
 type sink struct {
 	next, now, begun *shm.Producer
