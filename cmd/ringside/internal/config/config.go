@@ -15,6 +15,9 @@ const (
 	DefaultMaxHold = 2 * time.Millisecond
 	DefaultDuty    = 0.20
 	DefaultStall   = 2 * time.Second
+	// DefaultHistory is memory for what mode changes published.
+	DefaultHistory       = 256 << 20
+	DefaultKeyframeEvery = 100 // scans
 	// What the number of workers follows: see package reader.
 	DefaultGrowAbove   = 500 * time.Microsecond
 	DefaultShrinkBelow = 200 * time.Microsecond
@@ -48,6 +51,7 @@ type Reader struct {
 	CPUs         []int         // ascending; empty: wherever the process may run
 	KernelTiming bool
 	ReadWhenIdle bool
+	History      uint64 // bytes that all maps of mode changes may keep together
 }
 
 // Ring is one confidentiality domain: who may attach to it sees all of it.
@@ -74,8 +78,18 @@ type Map struct {
 	Every       time.Duration
 	Consistency string // "walked" or "locked"
 	PerCPU      string // "all" or "sum", for maps that have a value for every CPU
-	Origin      string // where it was configured, for messages
+	Mode        string // what is published of a scan: "full" or "changes"
+	// KeyframeEvery is how many scans of mode changes there are from one that
+	// publishes all rows to the next.
+	KeyframeEvery int
+	Origin        string // where it was configured, for messages
 }
+
+// Modes of publishing.
+const (
+	Full    = "full"
+	Changes = "changes"
+)
 
 // What per-CPU maps give, as package reader has it.
 const (

@@ -75,7 +75,7 @@ func (d *decoder) document(text []byte) *Config {
 }
 
 func defaultReader() Reader {
-	return Reader{Duty: DefaultDuty, MaxHold: DefaultMaxHold, GrowAbove: DefaultGrowAbove, ShrinkBelow: DefaultShrinkBelow}
+	return Reader{Duty: DefaultDuty, MaxHold: DefaultMaxHold, GrowAbove: DefaultGrowAbove, ShrinkBelow: DefaultShrinkBelow, History: DefaultHistory}
 }
 
 func text(s string) (string, error) { return s, nil }
@@ -100,6 +100,7 @@ func (d *decoder) reader(r *Reader) field {
 		value(d, "shrink_below", &r.ShrinkBelow, parseLatency),
 		d.cpus(&r.CPUs),
 		value(d, "kernel_timing", &r.KernelTiming, parseBool),
+		value(d, "history", &r.History, ParseBytes),
 		value(d, "read_when_idle", &r.ReadWhenIdle, parseBool))
 }
 
@@ -142,13 +143,14 @@ func (d *decoder) rings(c *Config) field {
 
 func (d *decoder) maps(c *Config) field {
 	return d.items("maps", func(n *yaml.Node, path string) {
-		m := Map{Every: DefaultEvery, Consistency: Walked, PerCPU: AllCPUs, Origin: d.at(n, path)}
+		m := Map{Every: DefaultEvery, Mode: Full, KeyframeEvery: DefaultKeyframeEvery, Consistency: Walked, PerCPU: AllCPUs, Origin: d.at(n, path)}
 		d.mapping(n, path,
 			value(d, "path", &m.Path, absolute),
 			value(d, "name", &m.Name, func(s string) (string, error) { return s, checkName(s, 127) }),
 			value(d, "ring", &m.Ring, text),
 			value(d, "every", &m.Every, ParseEvery),
-			d.only("mode", []string{"full"}, "changes", "events"),
+			value(d, "mode", &m.Mode, parsePublishing),
+			value(d, "keyframe_every", &m.KeyframeEvery, parseKeyframeEvery),
 			value(d, "consistency", &m.Consistency, parseConsistency),
 			value(d, "percpu", &m.PerCPU, parsePerCPU),
 			d.absent("btf"), d.absent("type"))
@@ -170,6 +172,18 @@ func (d *decoder) absent(name string) field {
 func parseConsistency(s string) (string, error) { return s, choose(s, []string{Walked, Locked}) }
 
 func parsePerCPU(s string) (string, error) { return s, choose(s, []string{AllCPUs, SumCPUs}) }
+
+func parsePublishing(s string) (string, error) {
+	return s, choose(s, []string{Full, Changes}, "events")
+}
+
+func parseKeyframeEvery(s string) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 || n > 1_000_000 {
+		return 0, fmt.Errorf("%q is no number of scans; use 1 to 1000000", s)
+	}
+	return n, nil
+}
 
 func parseWorkers(s string) (int, error) {
 	n, err := strconv.Atoi(s)

@@ -15,11 +15,11 @@ import (
 // everything is the file of the documentation with every field set.
 const everything = `version: 1
 socket: {path: /run/ringside/ringside.sock, group: ringside, mode: "0660"}
-reader: {duty: 20%, max_hold: 2ms, workers_max: 3, grow_above: 1ms, shrink_below: 300us, cpus: [7, 0-2, 1], kernel_timing: true, read_when_idle: true}
+reader: {duty: 20%, max_hold: 2ms, workers_max: 3, grow_above: 1ms, shrink_below: 300us, cpus: [7, 0-2, 1], kernel_timing: true, history: 64MiB, read_when_idle: true}
 rings:
   - {name: main, bytes: 16MiB, delivery: lossy, stall_timeout: 2s, allow: {uids: [1000], gids: [5], groups: [ringside]}}
 maps:
-  - {path: /sys/fs/bpf/flows, name: flows, ring: main, every: 50ms, mode: full, consistency: locked, percpu: sum, btf: "", type: ""}
+  - {path: /sys/fs/bpf/flows, name: flows, ring: main, every: 50ms, mode: changes, keyframe_every: 7, consistency: locked, percpu: sum, btf: "", type: ""}
 `
 
 func TestParseEveryField(t *testing.T) {
@@ -31,11 +31,11 @@ func TestParseEveryField(t *testing.T) {
 	want := &Config{
 		Socket: Socket{Path: "/run/ringside/ringside.sock", Group: "ringside", Mode: &mode},
 		Reader: Reader{Duty: 0.2, MaxHold: 2 * time.Millisecond, WorkersMax: 3, GrowAbove: time.Millisecond,
-			ShrinkBelow: 300 * time.Microsecond, CPUs: []int{0, 1, 2, 7}, KernelTiming: true, ReadWhenIdle: true},
+			ShrinkBelow: 300 * time.Microsecond, CPUs: []int{0, 1, 2, 7}, KernelTiming: true, ReadWhenIdle: true, History: 64 << 20},
 		Rings: []Ring{{Name: "main", Bytes: 16 << 20, StallTimeout: 2 * time.Second, Origin: "ringside.yaml:5: rings[0]",
 			Allow: Allow{UIDs: []uint32{1000}, GIDs: []uint32{5}, Groups: []string{"ringside"}}}},
 		Maps: []Map{{Path: "/sys/fs/bpf/flows", Name: "flows", Ring: "main", Every: 50 * time.Millisecond,
-			Consistency: Locked, PerCPU: SumCPUs, Origin: "ringside.yaml:7: maps[0]"}},
+			Mode: Changes, KeyframeEvery: 7, Consistency: Locked, PerCPU: SumCPUs, Origin: "ringside.yaml:7: maps[0]"}},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Fatalf("got  %+v\nwant %+v", c, want)
@@ -88,7 +88,8 @@ func TestParseProblems(t *testing.T) {
 		{"same name", head + "maps: [{path: /p/a, name: n}, {path: /p/b, name: n}]", `another map of ring "main" is called "n", too`},
 		{"name for many", head + "maps: [{path: '/p/*', name: n}]", "one name for all pins that match /p/*"},
 		{"bad pattern", head + "maps: [{path: '/p/[a'}]", "is no pattern"},
-		{"changes", head + "maps: [{path: /p/a, mode: changes}]", `maps[0].mode: "changes" is not in this version; use full`},
+		{"events", head + "maps: [{path: /p/a, mode: events}]", `maps[0].mode: "events" is not in this version; use full`},
+		{"keyframes", head + "maps: [{path: /p/a, keyframe_every: 0}]", `maps[0].keyframe_every: "0" is no number of scans; use 1 to 1000000`},
 		{"events", head + "maps: [{path: /p/a, mode: events}]", `"events" is not in this version; use full`},
 		{"lossless", head + maps + "rings: [{name: main, delivery: lossless}]", `rings[0].delivery: "lossless" is not in this version; use lossy`},
 		{"percpu", head + "maps: [{path: /p/a, percpu: average}]", `maps[0].percpu: "average"`},
@@ -110,7 +111,7 @@ func TestAllProblemsAtOnce(t *testing.T) {
 	want := `configuration is not valid: 3 problems
   f:2: reader.duty: "x" is no percentage; write it as 20%, of one CPU
   f:4: maps[0].path: "a" is relative; write the whole path
-  f:5: maps[1].pth: unknown field; here are known: path, name, ring, every, mode, consistency, percpu, btf, type`
+  f:5: maps[1].pth: unknown field; here are known: path, name, ring, every, mode, keyframe_every, consistency, percpu, btf, type`
 	if err == nil || err.Error() != want {
 		t.Fatalf("got\n%v\nwant\n%s", err, want)
 	}

@@ -90,7 +90,7 @@ func (f Flags) withoutFile(environment string, p *problems) (*Config, error) {
 // parseMap reads PIN[=EVERY]. A pin may have a '=' in its name, so only what
 // follows the last one can be a cadence, and must be one.
 func parseMap(p *problems, s, consistency string) Map {
-	m := Map{Path: s, Ring: DefaultRing, Every: DefaultEvery, Consistency: consistency, PerCPU: AllCPUs, Origin: "--map " + s}
+	m := Map{Path: s, Ring: DefaultRing, Every: DefaultEvery, Mode: Full, KeyframeEvery: DefaultKeyframeEvery, Consistency: consistency, PerCPU: AllCPUs, Origin: "--map " + s}
 	if i := strings.LastIndexByte(s, '='); i >= 0 {
 		m.Path = s[:i]
 		every := s[i+1:]

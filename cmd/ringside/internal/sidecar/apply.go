@@ -93,8 +93,12 @@ func (s *Sidecar) retireOld(x *ringPlan, done *Changes) {
 		sources = append(sources, h.source)
 	}
 	for _, old := range x.before {
+		if slices.Contains(x.stay, old) {
+			continue
+		}
+		old.letGo()
 		switch {
-		case slices.Contains(x.stay, old) || inherited[old]:
+		case inherited[old]:
 			continue
 		case old.producer != nil:
 			old.producer.Retire()
@@ -128,6 +132,7 @@ func (s *Sidecar) dismiss(rings []*ring, done *Changes, now time.Time) (ended []
 	for _, r := range rings {
 		for _, x := range r.sources {
 			done.Removed = append(done.Removed, x.name)
+			x.letGo()
 			if x.producer != nil {
 				x.producer.Retire()
 			}

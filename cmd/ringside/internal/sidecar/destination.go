@@ -22,6 +22,7 @@ var errMoved = fmt.Errorf("the ring was replaced during the scan: %w", context.C
 type destination struct {
 	next     atomic.Pointer[shm.Producer] // where the next scan goes
 	producer *shm.Producer                // where this scan goes; nil between scans
+	begun    *shm.Producer                // where the last went
 }
 
 // scanned ends the stay on one producer. A scan must not be split over two
@@ -35,6 +36,13 @@ func (d *destination) current() *shm.Producer {
 	return d.producer
 }
 
+// Begin implements changes.Sink.
+func (d *destination) Begin() (same bool) {
+	same = d.begun == d.current()
+	d.begun = d.current()
+	return same
+}
+
 func (d *destination) Largest() int { return d.current().Largest() }
 
 func (d *destination) Claim(ctx context.Context, least, most int) ([]byte, error) {
@@ -46,8 +54,13 @@ func (d *destination) Claim(ctx context.Context, least, most int) ([]byte, error
 }
 
 func (d *destination) Commit(f reader.Frame) {
-	// Every scan of mode full is complete in itself.
-	flags := shm.FlagKeyframe
+	kind, flags := shm.KindRows, shm.Flags(0)
+	if f.Deletes {
+		kind = shm.KindDeletes
+	}
+	if f.Keyframe {
+		flags |= shm.FlagKeyframe
+	}
 	if f.First {
 		flags |= shm.FlagFirst
 	}
@@ -55,7 +68,7 @@ func (d *destination) Commit(f reader.Frame) {
 		flags |= shm.FlagLast
 	}
 	d.producer.Commit(shm.Content{
-		Kind: shm.KindRows, Flags: flags, Rows: uint32(f.Rows), Bytes: f.Length,
+		Kind: kind, Flags: flags, Rows: uint32(f.Rows), Bytes: f.Length,
 		KeysOffset: uint32(f.Keys.Offset), KeyStride: uint32(f.Keys.Stride),
 		ValuesOffset: uint32(f.Values.Offset), ValueStride: uint32(f.Values.Stride),
 		Scan: f.Scan, TimeNS: uint64(f.TimeNS),

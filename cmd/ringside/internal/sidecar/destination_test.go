@@ -8,10 +8,11 @@ import (
 	"testing"
 
 	"github.com/ringside-bpf/ringside/reader"
+	"github.com/ringside-bpf/ringside/reader/changes"
 	"github.com/ringside-bpf/ringside/shm"
 )
 
-var _ reader.Destination = (*destination)(nil)
+var _ changes.Sink = (*destination)(nil)
 
 // newTestRing makes a ring with one source, checked whole at the end.
 func newTestRing(t *testing.T) (*shm.Publisher, *shm.Producer) {
@@ -40,7 +41,7 @@ func put(d *destination, first, last bool) error {
 	}
 	clear(b)
 	d.Commit(reader.Frame{Rows: 3, Length: 88, Keys: reader.Column{Offset: 0, Stride: 4}, Values: reader.Column{Offset: 64, Stride: 8},
-		Scan: 7, TimeNS: 99, First: first, Last: last})
+		Scan: 7, TimeNS: 99, First: first, Last: last, Keyframe: true})
 	return nil
 }
 

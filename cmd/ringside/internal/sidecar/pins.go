@@ -19,6 +19,7 @@ import (
 	"github.com/ringside-bpf/ringside/cmd/ringside/internal/config"
 	"github.com/ringside-bpf/ringside/cmd/ringside/internal/status"
 	"github.com/ringside-bpf/ringside/reader"
+	"github.com/ringside-bpf/ringside/reader/changes"
 	"github.com/ringside-bpf/ringside/shm"
 )
 
@@ -119,6 +120,7 @@ func (s *Sidecar) retire(p *pattern, pins []string) {
 		if x.producer != nil {
 			x.producer.Retire()
 		}
+		x.letGo()
 		p.ring.sources = slices.DeleteFunc(p.ring.sources, func(y *source) bool { return y == x })
 		s.mu.Unlock()
 		s.log.about(zerolog.InfoLevel, x.name, "the pin is gone, the map is no longer read", func(e *zerolog.Event) {
@@ -130,6 +132,7 @@ func (s *Sidecar) retire(p *pattern, pins []string) {
 // open opens a ring's sources that are due and gives them to the pool.
 func (s *Sidecar) open(r *ring, now time.Time) {
 	opened := map[*source]*reader.Source{}
+	stages := map[*source]*changes.Stage{}
 	var batch []*source
 	for _, x := range r.sources {
 		if x.task != nil || now.Before(x.retryAt) {
@@ -140,6 +143,10 @@ func (s *Sidecar) open(r *ring, now time.Time) {
 			s.cannot(x, err, now)
 			continue
 		}
+		if stages[x], err = s.newStage(x, o); err != nil {
+			s.cannot(x, errors.Join(err, o.Close()), now)
+			continue
+		}
 		opened[x] = o
 		batch = append(batch, x)
 	}
@@ -148,7 +155,7 @@ func (s *Sidecar) open(r *ring, now time.Time) {
 	}
 	s.mu.Lock()
 	for x, o := range opened {
-		x.info = o.Info()
+		x.info, x.stage = o.Info(), stages[x]
 	}
 	old, refused := r.admit(batch, now)
 	s.mu.Unlock()
@@ -167,6 +174,7 @@ const cannotRead = "cannot read the map"
 // cannot files and logs why a source is not read.
 func (s *Sidecar) cannot(x *source, err error, now time.Time) {
 	s.mu.Lock()
+	x.letGo()
 	x.fail(err, now)
 	s.mu.Unlock()
 	s.log.about(zerolog.WarnLevel, x.name, cannotRead, func(e *zerolog.Event) {

@@ -3,6 +3,7 @@
 package sidecar
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -175,9 +176,13 @@ func sameMemory(a, b config.Ring) bool {
 func (s *Sidecar) rehearse(x *ringPlan) error {
 	var infos []*reader.Info
 	for _, y := range x.stay {
-		if y.producer != nil {
-			infos = append(infos, &y.info)
+		if y.producer == nil {
+			continue
 		}
+		if err := y.suits(&y.info, x.fresh.config.Bytes); err != nil {
+			return fmt.Errorf("ring %q: %w", x.fresh.config.Name, err)
+		}
+		infos = append(infos, &y.info)
 	}
 	fresh := make([]*source, len(x.heirs))
 	for i := range x.heirs {
@@ -191,8 +196,13 @@ func (s *Sidecar) rehearse(x *ringPlan) error {
 		}
 		info := opened.Info()
 		opened.Close()
-		if _, err := x.fresh.room([]*reader.Info{&info}); err != nil && config.IsPattern(y.want.Path) {
+		_, err = x.fresh.room([]*reader.Info{&info})
+		suits := y.suits(&info, x.fresh.config.Bytes)
+		if cmp.Or(err, suits) != nil && config.IsPattern(y.want.Path) {
 			continue
+		}
+		if suits != nil {
+			return fmt.Errorf("ring %q: %w", x.fresh.config.Name, suits)
 		}
 		infos = append(infos, &info)
 	}

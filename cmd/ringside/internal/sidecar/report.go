@@ -35,6 +35,7 @@ func (s *Sidecar) Status(peer handoff.Peer) ([]byte, error) {
 // document gathers what the mutex guards. The caller holds it.
 func (s *Sidecar) document(process status.Sidecar, visible []string) *status.Document {
 	doc := &status.Document{SchemaVersion: status.SchemaVersion, Sidecar: process, Rings: []status.Ring{}}
+	doc.Sidecar.Memory.History = uint64(s.history.Used())
 	pool := s.pool.Stats()
 	doc.Sidecar.Workers, doc.Sidecar.Duty, doc.Sidecar.Pool = pool.Workers, s.duty.share(), poolLine(&pool)
 	facts := status.Facts{Idle: true}
@@ -139,11 +140,12 @@ func consumerLine(l *handoff.Lease, current bool) status.Consumer {
 
 // line describes a source, and what is wrong with it.
 func (x *source) line(t *reader.TaskStats, ringBytes uint64) (status.Source, []status.Reason) {
-	line := status.Source{Name: x.name, Pin: x.pin, Mode: "full", Consistency: x.want.Consistency, EveryNS: int64(x.want.Every)}
+	line := status.Source{Name: x.name, Pin: x.pin, Mode: x.want.Mode, Consistency: x.want.Consistency, EveryNS: int64(x.want.Every)}
 	switch {
 	case x.task != nil:
 		fill(&line, t)
-		return line, x.reasons(t, ringBytes)
+		x.describe(&line)
+		return line, append(x.reasons(t, ringBytes), x.historyReasons()...)
 	case x.problem != nil:
 		line.LastError = x.problem.Error()
 		return line, []status.Reason{reasonOf(x.name, x.problem)}
@@ -159,6 +161,7 @@ func fill(line *status.Source, t *reader.TaskStats) {
 	line.ReadNS = status.Quantile{P50: int64(t.ReadP50), P99: int64(t.ReadP99), Max: int64(t.ReadMax)}
 	line.EffectiveNS, line.CPUNS = int64(t.Effective), int64(t.CPU)
 	line.HoldNSMax, line.LateNSP99 = int64(t.HoldMax), int64(t.LateP99)
+	line.Lookup = i.Lookup
 	if t.LastError != nil {
 		line.LastError = t.LastError.Error()
 	}

@@ -3,6 +3,7 @@
 package sidecar
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -50,7 +51,8 @@ func (r *ring) live() []*reader.Info {
 func (r *ring) admit(batch []*source, now time.Time) (old *epoch, refused map[*source]error) {
 	refused = make(map[*source]error)
 	for _, s := range batch {
-		if _, err := r.room([]*reader.Info{&s.info}); err != nil {
+		_, err := r.room([]*reader.Info{&s.info})
+		if err = cmp.Or(err, s.suits(&s.info, r.config.Bytes)); err != nil {
 			refused[s] = err
 		}
 	}
@@ -86,7 +88,7 @@ func infosOf(batch []*source) []*reader.Info {
 // append adds sources to the ring as it is.
 func (r *ring) append(batch []*source) error {
 	for _, s := range batch {
-		producer, err := r.current.Load().publisher.AddSource(sourceInfo(&s.info))
+		producer, err := r.current.Load().publisher.AddSource(sourceInfo(s))
 		if err != nil {
 			return err
 		}
@@ -110,7 +112,7 @@ func (r *ring) begin(room shm.Config, batch []*source, now time.Time) (old *epoc
 		if x.producer == nil && !slices.Contains(batch, x) {
 			continue
 		}
-		if moving[x], err = next.publisher.AddSource(sourceInfo(&x.info)); err != nil {
+		if moving[x], err = next.publisher.AddSource(sourceInfo(x)); err != nil {
 			return nil, errors.Join(fmt.Errorf("%s: %w", x.pin, err), next.publisher.Close())
 		}
 	}
@@ -149,8 +151,9 @@ func (r *ring) sourceNames() string {
 	return strings.Join(names, ", ")
 }
 
-// sourceInfo translates what the reader knows into the catalog's words.
-func sourceInfo(i *reader.Info) shm.SourceInfo {
+// sourceInfo translates what is known of a source into the catalog's words.
+func sourceInfo(s *source) shm.SourceInfo {
+	i := &s.info
 	var flags shm.SourceFlags
 	set := func(f shm.SourceFlags, on bool) {
 		if on {
@@ -161,6 +164,7 @@ func sourceInfo(i *reader.Info) shm.SourceInfo {
 	set(shm.SourceLockedScan, i.Consistency == reader.Locked)
 	set(shm.SourceLockedValue, i.SpinLock)
 	set(shm.SourceMapIDs, i.Type == ebpf.ArrayOfMaps || i.Type == ebpf.HashOfMaps)
+	set(shm.SourceChanges, s.want.Mode == config.Changes)
 	return shm.SourceInfo{
 		Name: i.Name, MapID: i.MapID, MapType: uint32(i.Type), KeySize: uint32(i.KeySize),
 		ValueSize: uint32(i.ValueSize), MapValueSize: uint32(i.MapValueSize), CPUs: uint32(i.CPUs),

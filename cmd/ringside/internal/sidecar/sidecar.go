@@ -17,6 +17,7 @@ import (
 	"github.com/ringside-bpf/ringside/cmd/ringside/internal/acl"
 	"github.com/ringside-bpf/ringside/cmd/ringside/internal/config"
 	"github.com/ringside-bpf/ringside/reader"
+	"github.com/ringside-bpf/ringside/reader/changes"
 	"github.com/ringside-bpf/ringside/shm"
 	"github.com/ringside-bpf/ringside/shm/handoff"
 )
@@ -38,6 +39,7 @@ type Sidecar struct {
 	pool    *reader.Pool
 	server  *handoff.Server
 	misses  missCounter
+	history *changes.Budget // of all maps in mode changes
 
 	beat       atomic.Int64 // CLOCK_MONOTONIC of the last heartbeat
 	background sync.WaitGroup
@@ -82,6 +84,7 @@ func New(c *config.Config, o Options) (*Sidecar, error) {
 		config: c, version: o.Version, log: newLogger(o.Log), started: time.Now(),
 		leases: map[*handoff.Lease]struct{}{}, pool: reader.NewPool(poolOptions(&c.Reader, o.TakeOver)), held: o.TakeOver,
 		reload: o.Config, lookup: o.Lookup, commands: make(chan command), kept: make(chan struct{}),
+		history: changes.NewBudget(int64(c.Reader.History)),
 	}
 	if err := s.pool.Stats().Latency.KernelError; err != nil {
 		s.log.Warn().Err(err).Msg("calls are timed by ourselves (reader.kernel_timing)")
@@ -233,6 +236,7 @@ func ownDirectory(socket string) error {
 func (s *Sidecar) Run(ctx context.Context) error {
 	beating, still := context.WithCancel(context.Background())
 	s.background.Go(func() { s.heart(beating) })
+	s.background.Go(func() { s.attend(beating) })
 	failed := make(chan error, 1)
 	s.background.Go(func() { failed <- s.server.Serve(beating, s) })
 	successor, err := s.keep(ctx, failed)
@@ -323,6 +327,9 @@ func (s *Sidecar) close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, r := range slices.Concat(s.rings, s.leaving) {
+		for _, x := range r.sources {
+			errs = append(errs, x.letGo())
+		}
 		for _, e := range slices.Concat(r.old, r.stuck, []*epoch{r.current.Load()}) {
 			if e != nil {
 				errs = append(errs, e.close())

@@ -12,6 +12,7 @@ import (
 	"github.com/ringside-bpf/ringside/cmd/ringside/internal/config"
 	"github.com/ringside-bpf/ringside/cmd/ringside/internal/status"
 	"github.com/ringside-bpf/ringside/reader"
+	"github.com/ringside-bpf/ringside/reader/changes"
 	"github.com/ringside-bpf/ringside/shm"
 )
 
@@ -30,7 +31,8 @@ type source struct {
 	info     reader.Info
 	task     *reader.Task
 	dst      *destination
-	producer *shm.Producer // nil until it has a place in the ring
+	stage    *changes.Stage // in front of dst; nil unless the mode is changes
+	producer *shm.Producer  // nil until it has a place in the ring
 }
 
 // source is one that has no name yet: see nameAll.
@@ -42,6 +44,7 @@ func (s *source) options(maxHold time.Duration) reader.Options {
 	return reader.Options{
 		Name: s.name, MaxHold: maxHold,
 		Consistency: reader.Consistency(s.want.Consistency), PerCPU: reader.PerCPU(s.want.PerCPU),
+		Lookups: s.want.Mode == config.Changes,
 	}
 }
 
@@ -105,7 +108,7 @@ func hopeless(err error) bool {
 // job makes the pool read the source.
 func (s *Sidecar) job(x *source, opened *reader.Source) reader.Job {
 	return reader.Job{
-		Source: opened, Destination: x.dst, Every: x.want.Every, Idle: true,
+		Source: opened, Destination: x.destination(), Every: x.want.Every, Idle: true,
 		OnReplaced: func(*reader.Source) (*reader.Source, reader.Destination, error) { return s.follow(x) },
 		OnScan: func(_ reader.ScanStats, err error) {
 			x.dst.scanned()
@@ -130,6 +133,7 @@ func (s *Sidecar) follow(x *source) (*reader.Source, reader.Destination, error) 
 	}
 	opened, err := s.takeOver(x, now)
 	s.mu.Lock()
+	dst := x.destination()
 	if err != nil {
 		x.fail(err, now)
 	} else {
@@ -139,7 +143,7 @@ func (s *Sidecar) follow(x *source) (*reader.Source, reader.Destination, error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	return opened, x.dst, nil
+	return opened, dst, nil
 }
 
 // takeOver opens the map under a source's pin and gives it a source number of
@@ -149,17 +153,26 @@ func (s *Sidecar) takeOver(x *source, now time.Time) (*reader.Source, error) {
 	if err != nil {
 		return nil, err
 	}
+	stage, err := s.newStage(x, opened)
+	if err != nil {
+		return nil, errors.Join(err, opened.Close())
+	}
 	s.mu.Lock()
 	before := x.info
 	x.info = opened.Info()
 	old, refused := x.ring.admit([]*source{x}, now)
 	if err = refused[x]; err != nil {
 		x.info = before
+	} else {
+		x.stage, stage = stage, x.stage // between scans: nobody uses the old one any more
 	}
 	s.mu.Unlock()
 	s.supersede(old, finishPatience)
 	if err != nil {
-		return nil, errors.Join(err, opened.Close())
+		err = errors.Join(err, opened.Close())
+	}
+	if err = errors.Join(err, closeStage(stage)); err != nil {
+		return nil, err
 	}
 	s.log.about(zerolog.InfoLevel, x.name, "the map was replaced, following", func(e *zerolog.Event) {
 		e.Str("source", x.name).Str("pin", x.pin).Uint32("map_id", opened.Info().MapID).Uint32("was", before.MapID)

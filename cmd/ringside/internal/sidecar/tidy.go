@@ -153,6 +153,9 @@ func (s *Sidecar) supersede(old *epoch, patience time.Duration) {
 func (s *Sidecar) attached(r *ring, now time.Time) {
 	if !r.active {
 		r.setActive(true) // which makes everything due
+		for _, x := range r.sources {
+			x.wantKeyframe()
+		}
 		s.pool.SetActive(true)
 		r.forced = now
 		return
@@ -162,6 +165,7 @@ func (s *Sidecar) attached(r *ring, now time.Time) {
 	}
 	r.forced = now
 	for _, x := range r.sources {
+		x.wantKeyframe() // before it is due: the scan that begins now should be it
 		if x.task != nil {
 			x.task.Force()
 		}

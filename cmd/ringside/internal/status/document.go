@@ -76,7 +76,7 @@ type Memory struct {
 	RSS     uint64 `json:"rss_bytes"`
 	Rings   uint64 `json:"rings_bytes"`
 	Scratch uint64 `json:"scratch_bytes"`
-	History uint64 `json:"history_bytes"` // rings that were superseded and are still held
+	History uint64 `json:"history_bytes"` // rings that were superseded and are still held, and what mode changes keeps to compare with
 	Stuck   uint64 `json:"stuck_bytes"`   // of history: calls that do not return may write there
 }
 
@@ -123,6 +123,21 @@ type Source struct {
 	DiscardedRows uint64   `json:"discarded_rows"`
 	Errors        uint64   `json:"errors"`
 	LastError     string   `json:"last_error"`
+	Lookup        string   `json:"lookup"`  // how single keys are looked up, and why so; mode changes
+	Changes       *Changes `json:"changes"` // null: every scan is published in full
+}
+
+// Changes is what mode changes has published of a map.
+type Changes struct {
+	KeyframeEvery int    `json:"keyframe_every"` // scans
+	Keyframes     uint64 `json:"keyframes"`
+	Scans         uint64 `json:"scans"` // that brought something and were no keyframes
+	Quiet         uint64 `json:"quiet"` // that brought nothing
+	Rows          uint64 `json:"rows"`  // new and different ones
+	Deletes       uint64 `json:"deletes"`
+	Confirmed     uint64 `json:"confirmed"` // keys that were missed by two scans, or by a keyframe, and are there
+	HistoryBytes  uint64 `json:"history_bytes"`
+	Full          string `json:"full"` // why every scan is a keyframe; empty: they are not
 }
 
 // Quantile sums up durations.

@@ -80,6 +80,16 @@ rings[].sources[].late_ns_p99
 rings[].sources[].discarded_rows
 rings[].sources[].errors
 rings[].sources[].last_error
+rings[].sources[].lookup
+rings[].sources[].changes.keyframe_every
+rings[].sources[].changes.keyframes
+rings[].sources[].changes.scans
+rings[].sources[].changes.quiet
+rings[].sources[].changes.rows
+rings[].sources[].changes.deletes
+rings[].sources[].changes.confirmed
+rings[].sources[].changes.history_bytes
+rings[].sources[].changes.full
 rings[].consumers[].name
 rings[].consumers[].pid
 rings[].consumers[].uid
@@ -104,8 +114,8 @@ func sample() *Document {
 			Name: "main", Bytes: 16 << 20, Epoch: "00000000000000ff", Delivery: "lossy", Frames: 12345, Rows: 9876543,
 			Sources: []Source{
 				{Name: "stats", Pin: "/p/stats", MapID: 7, MapType: "hash", Engine: "batch", Entries: 21, MaxEntries: 65536, EveryNS: 1e8, Scans: 1500,
-					ReadNS: Quantile{114_694, 1_656_900, 2_345_678_901}, HoldNSMax: 950, LateNSP99: 20_390_000},
-				{Name: "flows", Pin: "/p/flows", EveryNS: 1e9},
+					ReadNS: Quantile{114_694, 1_656_900, 2_345_678_901}, HoldNSMax: 950, LateNSP99: 20_390_000, Changes: new(Changes)},
+				{Name: "flows", Pin: "/p/flows", EveryNS: 1e9, Changes: new(Changes)},
 			},
 			Consumers: []Consumer{{Name: "evil\x1b[2J\nname", PID: 99, UID: 1000, State: Asleep, AttachedSeconds: 61, LagRows: 1000}},
 		}},

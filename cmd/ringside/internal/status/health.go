@@ -40,6 +40,7 @@ const (
 	RingSmall         Code = "ring_small"
 	RingStalled       Code = "ring_stalled"
 	HeartbeatLate     Code = "heartbeat_late"
+	HistoryFull       Code = "history_full"
 )
 
 // Reason is one thing that is wrong.
