@@ -128,8 +128,8 @@ func (b *bench) newSleep(ctx context.Context, plan sleepPlan) (*sleep, error) {
 	s.duties = []duty{{big, s.slow}, {big, s.fast}, {little, s.fast}}
 	// Many short windows tell more than a few long ones, because what disturbs
 	// them lasts longer than they do. A window holds at least two scans.
-	const rounds = 16
-	s.lasts = max(2*s.slow, min(time.Second, b.lasts/time.Duration(rounds*len(s.readers)*len(s.duties))))
+	const rounds = 64
+	s.lasts = max(2*s.slow+s.slow/2, min(time.Second, b.lasts/time.Duration(rounds*len(s.readers)*len(s.duties))))
 	for range slices.Max(s.readers) {
 		c, err := b.startChild(ctx, s.ring)
 		if err != nil {
