@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/ringside-bpf/ringside/bpf/scan"
 )
@@ -23,63 +22,7 @@ func openPump(s *Source) (engine, string, error) {
 	if t.Array() {
 		return openRanges(s, t)
 	}
-	return openBuckets(s, t)
-}
-
-// bucketEngine lets a program of ours follow the lists of a hash, some buckets
-// a run.
-type bucketEngine struct {
-	pump *scan.Pump
-	rows interleaved
-	pace pace // of the copy
-	hold time.Duration
-}
-
-func openBuckets(s *Source, t scan.Target) (engine, string, error) {
-	rows := interleavedRows(&t)
-	pump, err := scan.OpenPump(t, max(rangeBytes/rows.stride, minRoom))
-	if err != nil {
-		return nil, "", err
-	}
-	e := &bucketEngine{
-		pump: pump, rows: rows, pace: newPace(s.options.MaxHold),
-		hold: s.options.MaxHold - s.options.MaxHold/8, // it looks at the clock now and then
-	}
-	if _, _, _, err := pump.Buckets(0, e.hold); err != nil && !errors.Is(err, scan.ErrLate) {
-		return nil, "", errors.Join(err, e.close())
-	}
-	return e, "a program follows the lists of the hash, some buckets at a time", nil
-}
-
-// minRoom is how many rows there is room for at least. Chance puts more than 32
-// into one bucket about never; if it happens, another engine takes over.
-const minRoom = 64
-
-func (e *bucketEngine) close() error { return e.pump.Close() }
-
-func (e *bucketEngine) scan(ctx context.Context, dst Destination, p *pass) error {
-	p.stats.ScratchBytes = e.pump.ScratchBytes()
-	for first, late := 0, 0; !p.ended; {
-		p.entering()
-		rows, next, run, err := e.pump.Buckets(first, e.hold)
-		p.held(int64(run.Hold))
-		if errors.Is(err, scan.ErrLate) && late+1 < maxLate {
-			late++
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("%w: bucket %d: %w", errEngine, first, err)
-		}
-		p.stats.Discarded += run.Discarded
-		if err := e.rows.unload(ctx, dst, p, &e.pace, rows, next < 0); err != nil {
-			return err
-		}
-		first, late = next, 0
-	}
-	return nil
+	return openHash(s, t)
 }
 
 // rangeEngine lets a program of ours copy an array range by range. Its keys

@@ -20,6 +20,10 @@ type engine interface {
 // errEngine marks failures of the method, not of the map or the destination.
 var errEngine = errors.New("engine failed")
 
+// errMoved ends a scan that may have missed rows. The engine knows another way:
+// a new scan is begun.
+var errMoved = errors.New("keys were overwritten while the map was read in place")
+
 // pass is the state of one scan. It runs on one thread from begin on.
 type pass struct {
 	clock *clock

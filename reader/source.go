@@ -44,7 +44,8 @@ func (s *Source) Info() Info {
 
 // Scan makes one pass over the map. The frames it commits make a completed scan
 // if, and only if, it returns nil. When an engine fails on the live map, the
-// scan is interrupted, the next engine installed, and a new scan begun.
+// scan is interrupted, the next engine installed, and a new scan begun. The same
+// happens, with the same engine, when rows were moved behind its back.
 //
 // It returns ErrTooLarge if dst cannot hold one row, ErrChanged if the map ran
 // away under a walk (try again later), ctx's error, or dst's. It allocates
@@ -70,6 +71,9 @@ func (s *Source) Scan(ctx context.Context, dst Destination) (ScanStats, error) {
 		s.pass.stats.Duration = time.Duration(s.clock.now() - start)
 		if err == nil {
 			return s.pass.stats, nil
+		}
+		if errors.Is(err, errMoved) {
+			continue
 		}
 		if !errors.Is(err, errEngine) {
 			return s.pass.stats, fmt.Errorf("%s: %w", s.info.Pin, err)

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/cilium/ebpf"
+
 	"github.com/ringside-bpf/ringside/bpf/scan"
 )
 
@@ -18,6 +20,11 @@ func (s *Source) target() (scan.Target, error) {
 		FD: s.fd, Type: i.Type, Flags: i.Flags,
 		KeySize: i.KeySize, ValueSize: i.MapValueSize, MaxEntries: i.MaxEntries,
 	}
+	possible, err := ebpf.PossibleCPU()
+	if err != nil {
+		return t, err
+	}
+	t.Possible = possible
 	if lookupType(i.Type).perCPU {
 		t.CPUs, t.Sum = s.cpus, s.sum
 	}

@@ -11,6 +11,7 @@ char __license[] SEC("license") = "Dual BSD/GPL";
 
 const volatile __u32 first = 0; /* key that is touched */
 const volatile __u32 keys = 1;  /* how many are */
+const volatile __u32 flags = 0; /* of an update */
 
 #define WORDS 4
 
@@ -31,13 +32,13 @@ static long step(__u32 i, void *ctx)
 	__u32 key = first + random % keys;
 	struct churned value;
 
-	if (random >> 31) {
+	if (random >> 31 && flags != BPF_EXIST) {
 		bpf_map_delete_elem(&target, &key);
 		return 0;
 	}
 	for (__u32 w = 0; w < WORDS; w++)
 		value.words[w] = (__u64)(key + w) << 32 | (__u32)~(key + w);
-	bpf_map_update_elem(&target, &key, &value, 0);
+	bpf_map_update_elem(&target, &key, &value, flags);
 	return 0;
 }
 

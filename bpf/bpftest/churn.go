@@ -27,9 +27,27 @@ func ChurnValue(key uint32) []byte {
 // Churn puts in and takes out keys of a hash with 4-byte keys, from within the
 // kernel, on as many CPUs as there are, until stop is called. Only the keys from
 // first on, so many of them, are touched.
+// Keys that are there are overwritten as often as they are taken out.
 func Churn(tb testing.TB, m *ebpf.Map, first, keys uint32) (stop func()) {
 	tb.Helper()
-	program := churnProgram(tb, m, first, keys)
+	return churn(tb, m, first, keys, ebpf.UpdateAny)
+}
+
+// ChurnInserts is Churn without overwriting.
+func ChurnInserts(tb testing.TB, m *ebpf.Map, first, keys uint32) (stop func()) {
+	tb.Helper()
+	return churn(tb, m, first, keys, ebpf.UpdateNoExist)
+}
+
+// ChurnOverwrites only overwrites keys that are there.
+func ChurnOverwrites(tb testing.TB, m *ebpf.Map, first, keys uint32) (stop func()) {
+	tb.Helper()
+	return churn(tb, m, first, keys, ebpf.UpdateExist)
+}
+
+func churn(tb testing.TB, m *ebpf.Map, first, keys uint32, flags ebpf.MapUpdateFlags) (stop func()) {
+	tb.Helper()
+	program := churnProgram(tb, m, first, keys, flags)
 	quit := make(chan struct{})
 	errs := make(chan error, runtime.NumCPU())
 	var all sync.WaitGroup
@@ -59,7 +77,7 @@ func Churn(tb testing.TB, m *ebpf.Map, first, keys uint32) (stop func()) {
 	})
 }
 
-func churnProgram(tb testing.TB, m *ebpf.Map, first, keys uint32) *ebpf.Program {
+func churnProgram(tb testing.TB, m *ebpf.Map, first, keys uint32, flags ebpf.MapUpdateFlags) *ebpf.Program {
 	tb.Helper()
 	spec, err := loadChurn()
 	if err != nil {
@@ -71,7 +89,7 @@ func churnProgram(tb testing.TB, m *ebpf.Map, first, keys uint32) *ebpf.Program 
 	}
 	target := spec.Maps[churnMapTarget]
 	target.Type, target.MaxEntries, target.Flags = info.Type, info.MaxEntries, info.Flags
-	for name, value := range map[string]uint32{churnVarFirst: first, churnVarKeys: keys} {
+	for name, value := range map[string]uint32{churnVarFirst: first, churnVarKeys: keys, churnVarFlags: uint32(flags)} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			tb.Fatal(err)
 		}

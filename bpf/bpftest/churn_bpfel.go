@@ -25,6 +25,7 @@ const (
 	churnMapTarget = "target"
 	churnProgChurn = "churn"
 	churnVarFirst  = "first"
+	churnVarFlags  = "flags"
 	churnVarKeys   = "keys"
 )
 
@@ -85,6 +86,7 @@ type churnMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type churnVariableSpecs struct {
 	First *ebpf.VariableSpec `ebpf:"first"`
+	Flags *ebpf.VariableSpec `ebpf:"flags"`
 	Keys  *ebpf.VariableSpec `ebpf:"keys"`
 }
 
@@ -122,6 +124,7 @@ func (m *churnMaps) Close() error {
 // It can be passed to loadChurnObjects or ebpf.CollectionSpec.LoadAndAssign.
 type churnVariables struct {
 	First *ebpf.Variable `ebpf:"first"`
+	Flags *ebpf.Variable `ebpf:"flags"`
 	Keys  *ebpf.Variable `ebpf:"keys"`
 }
 

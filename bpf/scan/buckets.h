@@ -32,6 +32,8 @@ struct htab_elem {
 
 struct bpf_htab {
 	struct bucket *buckets;
+	void *elems;
+	struct htab_elem **extra_elems;
 	__u32 n_buckets;
 	__u32 elem_size;
 };

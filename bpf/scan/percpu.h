@@ -47,7 +47,7 @@ static __always_inline __u64 number(struct here *h, const void *pointer)
 /* This CPU's corner, with the distances measured; NULL if the kernel plays no part in it. */
 static __always_inline struct here *measure(void)
 {
-	__u32 zero = 0, n = cpus;
+	__u32 zero = 0, n = cpus ? cpus : spare_cpus;
 	struct here *h = bpf_map_lookup_elem(&here, &zero);
 
 	if (!h || h->measured) /* distances never change */

@@ -23,6 +23,7 @@ var (
 type Run struct {
 	Rows      int
 	Discarded int           // elements that were given to another key while they were copied
+	Moved     bool          // rows may have been missed: see Elements
 	Astray    int           // lists begun again, because the walk had been led to another
 	Hold      time.Duration // stay in the kernel, by its own clock
 }
@@ -57,6 +58,7 @@ type Pump struct {
 	mem     []byte       // what control lies in
 	rows    []byte       // shared with the program
 	rowSize int
+	spares  uint64 // where the kernel's spare elements were when a scan began
 }
 
 // OpenPump loads the program that takes ranges, with room for so many rows a
@@ -71,6 +73,15 @@ func OpenPump(t Target, room int) (*Pump, error) {
 		return openRows(&t, scanProgPumpPercpuArray, t.ValueStride(), room)
 	}
 	return openRows(&t, scanProgPumpArray, t.ValueStride(), room)
+}
+
+// OpenElements loads the program that takes the elements of a hash where they
+// lie, for maps that are InPlace, on kernels on which OpenPump works.
+func OpenElements(t Target, room int) (*Pump, error) {
+	if !t.InPlace() {
+		return nil, fmt.Errorf("%w: its elements are not in one piece of memory", ErrShape)
+	}
+	return openRows(&t, scanProgPumpElements, t.KeyStride()+t.ValueStride(), room)
 }
 
 // OpenSweep loads the program that takes the whole of a hash in one run.
@@ -144,6 +155,18 @@ func (p *Pump) Buckets(first int, budget time.Duration) (rows []byte, next int, 
 	if next > first && (errors.Is(err, ErrFull) || errors.Is(err, ErrLate)) {
 		err = nil
 	}
+	return rows, next, run, err
+}
+
+// Elements takes elements of a hash where they lie, from the one called first on,
+// as Buckets takes buckets. Moved in run says that keys were overwritten while
+// it ran, and may have gone from where it had not been to where it had.
+func (p *Pump) Elements(first int, budget time.Duration) (rows []byte, next int, run Run, err error) {
+	rows, next, run, err = p.Buckets(first, budget)
+	if first == 0 {
+		p.spares = p.control.Spares[0]
+	}
+	run.Moved = p.control.Spares[1] != p.spares
 	return rows, next, run, err
 }
 

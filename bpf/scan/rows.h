@@ -12,13 +12,22 @@
 
 #include "kernel.h"
 
+/* Replaced by the map to be read; only then its type and sizes mean anything. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} target SEC(".maps");
+
 /* The map's shape, set before loading. Sizes are bytes. */
 const volatile __u32 key_size = 4;
 const volatile __u32 value_size = 8; /* one CPU's, where there are several */
 const volatile __u32 row_size = 16;  /* what one row takes in `rows`, a multiple of 8 */
 const volatile __u32 row_limit = 0;  /* the last place in `rows` where a row begins */
 const volatile __u32 cpus = 0;       /* possible ones; 0 unless the map is per-CPU */
-const volatile __u32 entries = 0;    /* of an array */
+const volatile __u32 entries = 0;    /* of an array; of a hash, what it has memory for */
+const volatile __u32 spare_cpus = 0; /* of a hash: possible CPUs, if each has a spare element */
 const volatile __u32 weak_order = 0; /* loads may pass loads on this machine */
 
 /* Per-CPU values added up: which integers, in row order. 0: every CPU's value as it is. */
@@ -55,6 +64,7 @@ struct control {
 	__u64 buckets;   /* came: how many there are */
 	__u64 astray;    /* came: walks that ended in another bucket and were begun again */
 	__u64 witness;   /* an element has shown that its hash is what we believe; stays */
+	__u64 spares[2]; /* came: what the spare elements were, before and after */
 	__u32 stopped;   /* came: STOPPED_... */
 	__u32 fence;
 } control = {};
@@ -66,6 +76,26 @@ struct control {
 /* Where rows go. The loader makes it as large as it needs to be. */
 __u8 rows[8] SEC(".data.rows") = {};
 
+/*
+ * What is inlined many times over carries no line numbers: they would be most of the object, and the
+ * privileged binary contains it.
+ */
+#define QUIET static __always_inline __attribute__((nodebug))
+
+/* Room for one row, at the position; NULL: full. */
+QUIET void *room(__u64 at)
+{
+	__u8 *base = rows;
+
+	if (at > row_limit) {
+		control.stopped = STOPPED_FULL;
+		return 0;
+	}
+	/* The compiler believes that rows has 8 bytes. */
+	asm volatile("" : "+r"(base));
+	return base + at;
+}
+
 /* Beyond this, a call of the kernel's copy costs less than what it saves in code. */
 #define WORDS_STRAIGHT 32
 #define KEY_WORDS_STRAIGHT 8
@@ -74,12 +104,6 @@ __u8 rows[8] SEC(".data.rows") = {};
 #define WORD(at, i) (((volatile __u64 *)(at))[i])
 
 #define EIGHT(f, i) f((i)) f((i) + 1) f((i) + 2) f((i) + 3) f((i) + 4) f((i) + 5) f((i) + 6) f((i) + 7)
-
-/*
- * What is inlined many times over carries no line numbers: they would be most of the object, and the
- * privileged binary contains it.
- */
-#define QUIET static __always_inline __attribute__((nodebug))
 
 /*
  * Loads around it stay in order, on every machine. Exchanging a word is the only full barrier that the
@@ -164,20 +188,6 @@ QUIET void copy_value(void *dst, const void *value)
 QUIET __u32 round_up8(__u32 n)
 {
 	return (n + 7) & ~7U;
-}
-
-/* Room for one row, at the position; NULL: full. */
-QUIET void *room(__u64 at)
-{
-	__u8 *base = rows;
-
-	if (at > row_limit) {
-		control.stopped = STOPPED_FULL;
-		return 0;
-	}
-	/* The compiler believes that rows has 8 bytes. */
-	asm volatile("" : "+r"(base));
-	return base + at;
 }
 
 #endif

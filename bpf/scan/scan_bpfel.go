@@ -28,6 +28,7 @@ type scanControl struct {
 	Buckets   uint64
 	Astray    uint64
 	Witness   uint64
+	Spares    [2]uint64
 	Stopped   uint32
 	Fence     uint32
 }
@@ -62,6 +63,7 @@ const (
 	scanProgIterRows        = "iter_rows"
 	scanProgPumpArray       = "pump_array"
 	scanProgPumpBuckets     = "pump_buckets"
+	scanProgPumpElements    = "pump_elements"
 	scanProgPumpPercpuArray = "pump_percpu_array"
 	scanProgSweepHash       = "sweep_hash"
 	scanProgSweepPercpuHash = "sweep_percpu_hash"
@@ -73,6 +75,7 @@ const (
 	scanVarRowLimit         = "row_limit"
 	scanVarRowSize          = "row_size"
 	scanVarRows             = "rows"
+	scanVarSpareCpus        = "spare_cpus"
 	scanVarSumFields        = "sum_fields"
 	scanVarSumWords         = "sum_words"
 	scanVarSums             = "sums"
@@ -130,6 +133,7 @@ type scanProgramSpecs struct {
 	IterRows        *ebpf.ProgramSpec `ebpf:"iter_rows"`
 	PumpArray       *ebpf.ProgramSpec `ebpf:"pump_array"`
 	PumpBuckets     *ebpf.ProgramSpec `ebpf:"pump_buckets"`
+	PumpElements    *ebpf.ProgramSpec `ebpf:"pump_elements"`
 	PumpPercpuArray *ebpf.ProgramSpec `ebpf:"pump_percpu_array"`
 	SweepHash       *ebpf.ProgramSpec `ebpf:"sweep_hash"`
 	SweepPercpuHash *ebpf.ProgramSpec `ebpf:"sweep_percpu_hash"`
@@ -155,6 +159,7 @@ type scanVariableSpecs struct {
 	RowLimit  *ebpf.VariableSpec `ebpf:"row_limit"`
 	RowSize   *ebpf.VariableSpec `ebpf:"row_size"`
 	Rows      *ebpf.VariableSpec `ebpf:"rows"`
+	SpareCpus *ebpf.VariableSpec `ebpf:"spare_cpus"`
 	SumFields *ebpf.VariableSpec `ebpf:"sum_fields"`
 	SumWords  *ebpf.VariableSpec `ebpf:"sum_words"`
 	Sums      *ebpf.VariableSpec `ebpf:"sums"`
@@ -205,6 +210,7 @@ type scanVariables struct {
 	RowLimit  *ebpf.Variable `ebpf:"row_limit"`
 	RowSize   *ebpf.Variable `ebpf:"row_size"`
 	Rows      *ebpf.Variable `ebpf:"rows"`
+	SpareCpus *ebpf.Variable `ebpf:"spare_cpus"`
 	SumFields *ebpf.Variable `ebpf:"sum_fields"`
 	SumWords  *ebpf.Variable `ebpf:"sum_words"`
 	Sums      *ebpf.Variable `ebpf:"sums"`
@@ -224,6 +230,7 @@ type scanPrograms struct {
 	IterRows        *ebpf.Program `ebpf:"iter_rows"`
 	PumpArray       *ebpf.Program `ebpf:"pump_array"`
 	PumpBuckets     *ebpf.Program `ebpf:"pump_buckets"`
+	PumpElements    *ebpf.Program `ebpf:"pump_elements"`
 	PumpPercpuArray *ebpf.Program `ebpf:"pump_percpu_array"`
 	SweepHash       *ebpf.Program `ebpf:"sweep_hash"`
 	SweepPercpuHash *ebpf.Program `ebpf:"sweep_percpu_hash"`
@@ -239,6 +246,7 @@ func (p *scanPrograms) Close() error {
 		p.IterRows,
 		p.PumpArray,
 		p.PumpBuckets,
+		p.PumpElements,
 		p.PumpPercpuArray,
 		p.SweepHash,
 		p.SweepPercpuHash,

@@ -20,6 +20,7 @@ type Target struct {
 	ValueSize  int // of one CPU
 	MaxEntries int
 	CPUs       int   // possible ones; 0 unless the map is per-CPU
+	Possible   int   // CPUs of the machine, whatever the map
 	Sum        []Int // per-CPU: add these up over the CPUs, instead of giving every CPU's value
 }
 
@@ -43,6 +44,22 @@ func align(n int) int { return (n + 7) &^ 7 }
 
 // Array reports whether all elements are present and keyed by their index.
 func (t *Target) Array() bool { return t.Type == ebpf.Array || t.Type == ebpf.PerCPUArray }
+
+// InPlace reports whether the kernel keeps all elements at hand, in one piece of
+// memory that can be gone through.
+func (t *Target) InPlace() bool {
+	const noPrealloc = 1 // BPF_F_NO_PREALLOC
+	return (t.Type == ebpf.Hash || t.Type == ebpf.PerCPUHash) && t.Flags&noPrealloc == 0
+}
+
+// spares is how many elements the kernel keeps beyond MaxEntries: one a CPU,
+// where a key is overwritten by putting another element in its place.
+func (t *Target) spares() int {
+	if t.Type == ebpf.Hash && t.InPlace() {
+		return t.Possible
+	}
+	return 0
+}
 
 // KeyStride is what a key takes in a row with a key.
 func (t *Target) KeyStride() int { return align(t.KeySize) }
@@ -89,7 +106,7 @@ func (t *Target) load(program string, rowSize, rowsBytes int) (*ebpf.Collection,
 	if err := t.check(); err != nil {
 		return nil, err
 	}
-	needs := program == scanProgPumpBuckets || program == scanProgFindQuietly
+	needs := program == scanProgPumpBuckets || program == scanProgPumpElements || program == scanProgFindQuietly
 	direct := t.CPUs > 0 && program != scanProgFindKeys || needs
 	coll, err := t.loadOnce(program, rowSize, rowsBytes, direct)
 	if err != nil && direct && !needs {
@@ -150,7 +167,7 @@ func (t *Target) reshape(spec *ebpf.CollectionSpec, rowsBytes int) {
 	delete(spec.Variables, scanVarRows) // or it would be written: all its bytes, from a buffer as large
 	rows.ValueSize, rows.Contents, rows.Key, rows.Value = uint32(rowsBytes), nil, nil, nil
 	here := spec.Maps[scanMapHere]
-	here.ValueSize += uint32(8 * max(0, t.CPUs-1))
+	here.ValueSize += uint32(8 * max(0, t.CPUs-1, t.spares()-1))
 	here.Key, here.Value = nil, nil
 }
 
@@ -163,7 +180,7 @@ func (t *Target) constants(spec *ebpf.CollectionSpec, rowSize, rowsBytes int, di
 	for name, value := range map[string]any{
 		scanVarKeySize: uint32(t.KeySize), scanVarValueSize: uint32(t.ValueSize),
 		scanVarRowSize: uint32(rowSize), scanVarRowLimit: uint32(rowsBytes - rowSize),
-		scanVarCpus: uint32(t.CPUs), scanVarEntries: uint32(t.MaxEntries),
+		scanVarCpus: uint32(t.CPUs), scanVarEntries: uint32(t.MaxEntries + t.spares()), scanVarSpareCpus: uint32(t.spares()),
 		// amd64 alone keeps loads in order.
 		scanVarWeakOrder: bit[uint32](runtime.GOARCH != "amd64"),
 		scanVarDirect:    bit[uint32](direct),

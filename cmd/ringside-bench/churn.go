@@ -205,6 +205,9 @@ func (o *observer) Claim(ctx context.Context, least, most int) (buf []byte, err 
 // Commit implements reader.Destination.
 func (o *observer) Commit(f reader.Frame) {
 	began := processorTime()
+	if f.First { // the scan before it may have been broken off
+		clear(o.seen)
+	}
 	for i := range f.Rows {
 		key := binary.LittleEndian.Uint32(o.lent[f.Keys.Offset+i*f.Keys.Stride:])
 		o.check(key, o.lent[f.Values.Offset+i*f.Values.Stride:][:lab.ValueBytes])

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * How the elements of a hash are taken where they lie.
+ *
+ * A hash that was not created with BPF_F_NO_PREALLOC keeps all its elements in one piece of memory, in
+ * no order. Following the lists from bucket to bucket waits for one element after the other, each
+ * anywhere in that memory; going through the memory from end to end, the processor has the next ones
+ * ready before they are asked for.
+ *
+ * What tells an element that is in the map from one that is free is its back link. The kernel stores it
+ * last, when key and value are complete: the place of the pointer that leads to it, in a bucket or in
+ * another element. On removal the same word becomes a poisoned address at once, then a link of the list
+ * of free elements, which never has the place of an element. An element that nobody removes never moves,
+ * so it is taken exactly once, whatever happens around it.
+ *
+ * One thing moves rows: overwriting a key from user space, or by bpf_map_update_elem, puts a spare
+ * element of that CPU into the list and makes the old one the spare. A key may thus go from where the
+ * scan has yet to come to where it has been. So the spares are looked at before and after: if they are
+ * not the same, rows may have been missed, and the map is read bucket by bucket instead. Values changed
+ * in place, as counters are, move nothing; nor do the values of per-CPU hashes.
+ */
+#ifndef RINGSIDE_ELEMENTS_H
+#define RINGSIDE_ELEMENTS_H
+
+#include "buckets.h"
+
+#define LINK_OFFSET 8 /* of an element's back link: its second word, in every hlist_nulls_node */
+
+#define ELEMS_OFFSET bpf_core_field_offset(struct bpf_htab, elems)
+#define SPARES_OFFSET bpf_core_field_offset(struct bpf_htab, extra_elems)
+#define ELEM_SIZE_OFFSET bpf_core_field_offset(struct bpf_htab, elem_size)
+
+struct element_walk {
+	__u64 node;
+	__u64 index;
+	__u64 elems;       /* where they begin */
+	__u64 size;        /* of one */
+	__u64 inverse;     /* of the odd part of size, modulo 2^64 */
+	__u64 twos;        /* the rest of size, less one */
+	__u64 parts;       /* how many odd parts all elements have */
+	__u64 buckets;     /* where they begin */
+	__u64 bucket_bytes;
+	struct here *here;
+};
+
+/*
+ * A multiple of an odd number times its inverse is the quotient, which is small; any other number gives
+ * a large one. So one multiplication tells whether an address is the place of an element: no division.
+ */
+static __always_inline void divide_by(struct element_walk *walk, __u64 size)
+{
+	__u64 odd = size, twos = 1, inverse;
+
+	while (twos < 64 && !(odd & 1)) {
+		odd >>= 1;
+		twos <<= 1;
+	}
+	inverse = odd * 3 ^ 2; /* right in 5 bits; each step doubles them */
+	inverse *= 2 - odd * inverse;
+	inverse *= 2 - odd * inverse;
+	inverse *= 2 - odd * inverse;
+	inverse *= 2 - odd * inverse;
+	walk->size = size;
+	walk->inverse = inverse;
+	walk->twos = twos - 1;
+	walk->parts = entries * twos;
+}
+
+/* Whether a back link is one: without jumps that would be guessed wrong. */
+static __always_inline __u64 linked(struct element_walk *walk, __u64 link)
+{
+	__u64 off = link - walk->elems;
+
+	return (link - walk->buckets < walk->bucket_bytes) | ((off * walk->inverse < walk->parts) & !(off & walk->twos));
+}
+
+/* Where the spares are, in one number. */
+static __attribute__((noinline)) __u64 spares(struct here *h)
+{
+	__u64 at = WORD(cast(&target) + SPARES_OFFSET, 0), sum = 0;
+	__u32 n = spare_cpus;
+
+	if (!h || !n)
+		return 0;
+	at += h->mine;
+#pragma clang loop unroll(disable)
+	for (__u32 cpu = 0; cpu < n; cpu++)
+		sum = sum * 31 + WORD(cast(at + h->distance[cpu]), 0);
+	return sum;
+}
+
+/* Takes the element at a place. 0: go on. */
+static __always_inline int take_element(struct element_walk *walk)
+{
+	__u32 key_stride = round_up8(key_size);
+	const void *node = cast(walk->node), *key = node + KEY_OFFSET;
+	__u64 link = WORD(node, LINK_OFFSET / 8), at = control.position;
+	void *row;
+
+	if (!linked(walk, link))
+		return 0;
+	row = room(at);
+	if (!row)
+		return 1;
+	fence();
+	copy_key(row, key);
+	fence();
+	if (!cpus)
+		copy_value(row + key_stride, key + key_stride);
+	else if (!walk->here || take_cpus(row + key_stride, WORD(key, key_stride / 8) + walk->here->mine, walk->here)) {
+		control.stopped = STOPPED_ODD;
+		return 1;
+	}
+	fence();
+	/* Removed meanwhile, or given to another key? */
+	if (WORD(node, LINK_OFFSET / 8) != link || key_changed(row, key))
+		control.discarded++;
+	else
+		control.position = at + row_size;
+	control.visited++;
+	return 0;
+}
+
+static long element_steps(__u32 i, struct element_walk *walk)
+{
+#pragma clang loop unroll(disable)
+	for (__u32 step = 0; step < STEPS; step++) {
+		if (walk->index >= entries)
+			return 1;
+		if (take_element(walk))
+			return 1;
+		walk->index++;
+		walk->node += walk->size;
+	}
+	if (i % CALLS_A_LOOK || bpf_ktime_get_ns() - control.begin_ns < control.budget_ns)
+		return 0;
+	control.stopped = STOPPED_LATE;
+	return 1;
+}
+
+#endif
