@@ -51,7 +51,7 @@ static __always_inline void divide_by(struct element_walk *walk, __u64 size)
 {
 	__u64 odd = size, twos = 1, inverse;
 
-	while (twos < 64 && !(odd & 1)) {
+	while (twos < 1ULL << 31 && !(odd & 1)) { /* size has 32 bits */
 		odd >>= 1;
 		twos <<= 1;
 	}
@@ -94,10 +94,10 @@ static __always_inline int take_element(struct element_walk *walk)
 {
 	__u32 key_stride = round_up8(key_size);
 	const void *node = cast(walk->node), *key = node + KEY_OFFSET;
-	__u64 link = WORD(node, LINK_OFFSET / 8), at = control.position;
+	__u64 at = control.position;
 	void *row;
 
-	if (!linked(walk, link))
+	if (!linked(walk, WORD(node, LINK_OFFSET / 8)))
 		return 0;
 	row = room(at);
 	if (!row)
@@ -112,8 +112,8 @@ static __always_inline int take_element(struct element_walk *walk)
 		return 1;
 	}
 	fence();
-	/* Removed meanwhile, or given to another key? */
-	if (WORD(node, LINK_OFFSET / 8) != link || key_changed(row, key))
+	/* Removed meanwhile, or given to another key? The link alone changes with the neighbours. */
+	if (!linked(walk, WORD(node, LINK_OFFSET / 8)) || key_changed(row, key))
 		control.discarded++;
 	else
 		control.position = at + row_size;
