@@ -111,6 +111,7 @@ static inline void ringside_options_init(struct ringside_options *o)
  *	-EBADFD           the ring's memory is not sealed: it could change under us
  *	-EMEDIUMTYPE      that is no ring, or its header contradicts itself or the file
  *	-EINVAL, -E2BIG, -ENAMETOOLONG   an option is wrong; unknown to this version; too long
+ *	-EINTR            a signal was handled
  *	-ENOMEM, -EMFILE, -ENFILE        resources
  *	-EREMOTEIO        another refusal: the sidecar's own text says which
  */
@@ -270,7 +271,7 @@ static inline const void *ringside_event(const struct ringside_batch *b, uint32_
  *	-EINTR     a signal was handled
  *	-EBUSY     a lease is open
  *
- * and the errors that ringside_next would return.
+ * What ends reading for good is said by ringside_next.
  */
 RINGSIDE_API int ringside_wait(struct ringside *r, int timeout_ms);
 
