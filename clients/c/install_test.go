@@ -46,8 +46,14 @@ func TestInstall(t *testing.T) {
 	if names, err := f.DynString(elf.DT_SONAME); err != nil || !slices.Equal(names, []string{"libringside.so.1"}) {
 		t.Errorf("soname %q: %v", names, err)
 	}
-	if needed, err := f.ImportedLibraries(); err != nil || len(needed) != 1 {
-		t.Errorf("needs %q, expected libc alone: %v", needed, err)
+	needed, err := f.ImportedLibraries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range needed { // the loader is a part of libc, which thread-local memory needs
+		if !strings.HasPrefix(name, "libc.") && !strings.HasPrefix(name, "ld-") {
+			t.Errorf("needs %s, expected libc alone", name)
+		}
 	}
 	symbols, err := f.DynamicSymbols()
 	if err != nil {
