@@ -194,7 +194,11 @@ func (s *Stage) begin(f *reader.Frame) {
 func (s *Stage) compare(f *reader.Frame) error {
 	h := s.history
 	keys, values := s.lent[f.Keys.Offset:], s.lent[f.Values.Offset:]
-	for i := range f.Rows {
+	for i := 0; i < f.Rows; i++ {
+		i += h.run(keys[i*f.Keys.Stride:], values[i*f.Values.Stride:], f.Keys.Stride, f.Values.Stride, f.Rows-i)
+		if i == f.Rows {
+			break
+		}
 		slot, what := h.meet(keys[i*f.Keys.Stride:][:s.key], values[i*f.Values.Stride:][:s.value])
 		switch {
 		case what == same:
