@@ -12,6 +12,7 @@ func commands() []*cli.Command {
 		serveCommand(),
 		statusCommand(),
 		tailCommand(),
+		topCommand(),
 		recordCommand(),
 		schemaCommand(),
 		demoCommand(),

@@ -57,7 +57,7 @@ func appendColumns(to []column, name string, offset int, t *schema.Type) []colum
 		f := &t.Fields[i]
 		path := name
 		if f.Name != "" {
-			path += "." + visible(f.Name)
+			path += "." + Visible(f.Name)
 		}
 		switch {
 		case len(to) > maxColumns: // it will be one cell
@@ -116,8 +116,8 @@ func (c *column) cell(dst, data []byte) []byte {
 	return dst[:len(dst)-head-tail]
 }
 
-// visible replaces what could command a terminal in a name made by others.
-func visible(name string) string {
+// Visible replaces what could command a terminal in a name made by others.
+func Visible(name string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r

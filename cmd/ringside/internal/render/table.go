@@ -90,7 +90,7 @@ func (t *Table) begin(src *ringside.Source) {
 	}
 	t.source, t.sheet, t.since = src, s, -1
 	t.buf = append(t.buf, "==> "...)
-	t.buf = append(t.buf, visible(src.Name)...)
+	t.buf = append(t.buf, Visible(src.Name)...)
 	t.buf = append(t.buf, " <==\n"...)
 }
 
