@@ -155,8 +155,11 @@ func (e *Events) SetSpin(share float64) { e.lookout.allow(share) }
 // Close gives everything back, once Run has returned.
 func (e *Events) Close() error {
 	err := errors.Join(e.wake.close(), e.source.Close())
+	e.stats.mu.Lock() // Stats may be looking at it
+	defer e.stats.mu.Unlock()
 	if e.ring != nil {
 		err = errors.Join(err, e.ring.Close())
+		e.ring = nil
 	}
 	if e.fd >= 0 {
 		err = errors.Join(err, unix.Close(e.fd))
@@ -165,15 +168,7 @@ func (e *Events) Close() error {
 	return err
 }
 
-// recordSize is what the type says of a record, 0 if it has none.
-func (e *Events) recordSize() int {
-	if s := e.source.info.Schema; s != nil && s.Value != nil {
-		return s.Value.Size
-	}
-	return 0
-}
-
-// sharedRemedy says how to find out who else reads a map.
-func sharedRemedy(id uint32) string {
+// SharedRemedy says how to find out who else reads a map.
+func SharedRemedy(id uint32) string {
 	return fmt.Sprintf("stop the other reader; as root, grep -l 'map_id:[[:space:]]*%d$' /proc/[0-9]*/fdinfo/* names who has the map open, this process (%d) among them", id, os.Getpid())
 }

@@ -39,6 +39,7 @@ func (e *Events) Run(ctx context.Context, dst EventDestination) error {
 			e.stats.fail(err)
 		}
 	}
+	e.ring.Resync() // it is ours from here on
 	defer context.AfterFunc(ctx, e.wake.poke)()
 	defer e.stats.settle()
 	for ctx.Err() == nil {
@@ -46,6 +47,7 @@ func (e *Events) Run(ctx context.Context, dst EventDestination) error {
 			if err := e.wake.wait(-1); err != nil {
 				return err
 			}
+			e.ring.Resync() // while it rested the position was anybody's
 			continue
 		}
 		if err := e.turn(ctx, dst); err != nil {
@@ -147,6 +149,7 @@ func (e *Events) release() {
 func (e *Events) tooLarge(size, largest int) error {
 	e.ring.Advance()
 	e.stats.tooLarge.Add(1)
+	e.stats.largest.Store(max(e.stats.largest.Load(), uint64(size)))
 	return fmt.Errorf("%w: a record of %d bytes was left out, the ring's frames hold %d; make the ring larger (rings[].bytes)", ErrTooLarge, size, largest)
 }
 
@@ -154,7 +157,7 @@ func (e *Events) tooLarge(size, largest int) error {
 func (e *Events) shared() {
 	moved := e.ring.Resync()
 	e.stats.foreign(moved)
-	e.stats.fail(fmt.Errorf("%w: its position moved by %d bytes without us; %s", ErrShared, moved, sharedRemedy(e.source.info.MapID)))
+	e.stats.fail(fmt.Errorf("%w: its position moved by %d bytes without us; %s", ErrShared, moved, SharedRemedy(e.source.info.MapID)))
 }
 
 // await waits until there may be something: awake for a while if that is expected

@@ -23,6 +23,7 @@ type EventStats struct {
 	Bytes        uint64 // of events
 	Discarded    uint64 // records that their programs took back
 	TooLarge     uint64 // records that no frame of the ring could hold: lost
+	Largest      int    // of those
 	LostBytes    uint64 // given up because what lay there was no record
 	ForeignMoves uint64 // how often somebody else moved the read position
 	ForeignBytes uint64 // how far, forward: records that went to somebody else
@@ -33,9 +34,10 @@ type EventStats struct {
 	Every        time.Duration
 	CPU          time.Duration // of Run, spinning included
 	Spun         time.Duration // of it, waiting awake; without Poll
-	LastError    error         // kept after recovery
-	Failing      bool          // it is not older than a few seconds
-	Shared       bool          // somebody else moved the position in the last few seconds
+	Failures     uint64
+	LastError    error // kept after recovery
+	Failing      bool  // it is not older than a few seconds
+	Shared       bool  // somebody else moved the position in the last few seconds
 }
 
 // eventCounts is written by the goroutine that runs Events.
@@ -45,6 +47,7 @@ type eventCounts struct {
 	lostBytes               atomic.Uint64
 	foreignMoves, foreignBy atomic.Uint64
 	wakes, spun, cpu        atomic.Uint64
+	largest, failures       atomic.Uint64
 	mark                    time.Duration // the thread's clock when cpu was last added to
 
 	mu       sync.Mutex
@@ -69,6 +72,7 @@ func (c *eventCounts) settle() {
 }
 
 func (c *eventCounts) fail(err error) {
+	c.failures.Add(1)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.err, c.failedAt = err, time.Now()
@@ -91,10 +95,13 @@ func (e *Events) Stats() EventStats {
 		ForeignMoves: c.foreignMoves.Load(), ForeignBytes: c.foreignBy.Load(), Wakes: c.wakes.Load(),
 		Active: e.active.Load(), Poll: e.options.Poll, Every: e.options.Every,
 		CPU: time.Duration(c.cpu.Load()), Spun: time.Duration(c.spun.Load()),
-		Backlog: e.ring.Backlog(),
+		Failures: c.failures.Load(), Largest: int(c.largest.Load()),
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if e.ring != nil {
+		s.Backlog = e.ring.Backlog()
+	}
 	s.LastError = c.err
 	s.Failing = c.err != nil && time.Since(c.failedAt) < failingFor
 	s.Shared = !c.sharedAt.IsZero() && time.Since(c.sharedAt) < failingFor

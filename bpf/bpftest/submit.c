@@ -22,6 +22,9 @@ struct event {
 	__u32 length;
 };
 
+/* Without it the compiler leaves the type out of the object's BTF. */
+const struct event *unused_event __attribute__((unused));
+
 struct submission {
 	__u64 seq;           /* of the next record; counted on */
 	__u64 failed;        /* records that there was no room for; counted on */

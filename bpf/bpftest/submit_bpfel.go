@@ -22,12 +22,13 @@ type submitContent struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	submitMapContents = "contents"
-	submitMapTarget   = "target"
-	submitProgHold    = "hold"
-	submitProgSubmit  = "submit"
-	submitVarHeld     = "held"
-	submitVarLetGo    = "let_go"
+	submitMapContents    = "contents"
+	submitMapTarget      = "target"
+	submitProgHold       = "hold"
+	submitProgSubmit     = "submit"
+	submitVarHeld        = "held"
+	submitVarLetGo       = "let_go"
+	submitVarUnusedEvent = "unused_event"
 )
 
 // loadSubmit returns the embedded CollectionSpec for submit.
@@ -88,8 +89,9 @@ type submitMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type submitVariableSpecs struct {
-	Held  *ebpf.VariableSpec `ebpf:"held"`
-	LetGo *ebpf.VariableSpec `ebpf:"let_go"`
+	Held        *ebpf.VariableSpec `ebpf:"held"`
+	LetGo       *ebpf.VariableSpec `ebpf:"let_go"`
+	UnusedEvent *ebpf.VariableSpec `ebpf:"unused_event"`
 }
 
 // submitObjects contains all objects after they have been loaded into the kernel.
@@ -127,8 +129,9 @@ func (m *submitMaps) Close() error {
 //
 // It can be passed to loadSubmitObjects or ebpf.CollectionSpec.LoadAndAssign.
 type submitVariables struct {
-	Held  *ebpf.Variable `ebpf:"held"`
-	LetGo *ebpf.Variable `ebpf:"let_go"`
+	Held        *ebpf.Variable `ebpf:"held"`
+	LetGo       *ebpf.Variable `ebpf:"let_go"`
+	UnusedEvent *ebpf.Variable `ebpf:"unused_event"`
 }
 
 // submitPrograms contains all programs after they have been loaded into the kernel.

@@ -85,11 +85,11 @@ func TestValidate(t *testing.T) {
 	good := file("version: 1\nmaps:\n - {path: /sys/fs/bpf/flows, every: 1s}\n - {path: '/sys/fs/bpf/s_*'}\n")
 	s.run("validate", "--config", good).exits(exitOK, good+": valid: maps: 2, rings: 1, socket: /run/ringside/ringside.sock\n")
 
-	bad := file("version: 1\nreader: {duty: 0.2}\nmaps:\n  - path: flows\n    mode: changes\n")
+	bad := file("version: 1\nreader: {duty: 0.2}\nmaps:\n  - path: flows\n    mode: events2\n")
 	want := `ringside: configuration is not valid: 3 problems
   ` + bad + `:2: reader.duty: "0.2" is no percentage; write it as 20%, of one CPU
   ` + bad + `:4: maps[0].path: "flows" is relative; write the whole path
-  ` + bad + `:5: maps[0].mode: "changes" is not in this version; use full
+  ` + bad + `:5: maps[0].mode: "events2" is unknown; use full or changes or events
 `
 	for _, verb := range []string{"validate", "serve"} { // which refuses in the same words
 		if r := s.run(verb, "--config", bad).exits(exitConfig); r.stderr != want || r.stdout != "" {

@@ -34,6 +34,7 @@ func (c *Config) complete(p *problems) (*Config, error) {
 	}
 	c.checkRings(p)
 	c.checkMaps(p)
+	c.checkEvents(p)
 	if err := p.err(); err != nil {
 		return nil, err
 	}

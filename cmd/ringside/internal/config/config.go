@@ -76,9 +76,12 @@ type Map struct {
 	Name        string // empty: from the pin
 	Ring        string
 	Every       time.Duration
+	Poll        bool   // of mode events: never sleep while somebody is attached
+	Type        string // of mode events: of a record, "struct event"; empty: bytes
+	BTF         string // where Type is described: a file, or prog:PIN
 	Consistency string // "walked" or "locked"
 	PerCPU      string // "all" or "sum", for maps that have a value for every CPU
-	Mode        string // what is published of a scan: "full" or "changes"
+	Mode        string // what is published: "full", "changes" or "events"
 	// KeyframeEvery is how many scans of mode changes there are from one that
 	// publishes all rows to the next.
 	KeyframeEvery int
@@ -89,6 +92,7 @@ type Map struct {
 const (
 	Full    = "full"
 	Changes = "changes"
+	Events  = "events" // the records of a ringbuf
 )
 
 // What per-CPU maps give, as package reader has it.

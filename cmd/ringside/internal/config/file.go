@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -153,20 +154,24 @@ func (d *decoder) maps(c *Config) field {
 			value(d, "keyframe_every", &m.KeyframeEvery, parseKeyframeEvery),
 			value(d, "consistency", &m.Consistency, parseConsistency),
 			value(d, "percpu", &m.PerCPU, parsePerCPU),
-			d.absent("btf"), d.absent("type"))
+			value(d, "btf", &m.BTF, parseTypes),
+			value(d, "type", &m.Type, text),
+			value(d, "poll", &m.Poll, parseBool))
 		c.Maps = append(c.Maps, m)
 	})
 }
 
-// absent refuses a field of a later version, unless it is empty.
-func (d *decoder) absent(name string) field {
-	var ignored string
-	return value(d, name, &ignored, func(s string) (string, error) {
-		if s != "" {
-			return "", fmt.Errorf("types from elsewhere than the map's own BTF are not in this version; leave %s out", name)
-		}
+// parseTypes reads where types are described.
+func parseTypes(s string) (string, error) {
+	place, program := strings.CutPrefix(s, "prog:")
+	if s == "" {
 		return "", nil
-	})
+	}
+	place, err := absolute(place)
+	if program {
+		place = "prog:" + place
+	}
+	return place, err
 }
 
 func parseConsistency(s string) (string, error) { return s, choose(s, []string{Walked, Locked}) }
@@ -174,7 +179,7 @@ func parseConsistency(s string) (string, error) { return s, choose(s, []string{W
 func parsePerCPU(s string) (string, error) { return s, choose(s, []string{AllCPUs, SumCPUs}) }
 
 func parsePublishing(s string) (string, error) {
-	return s, choose(s, []string{Full, Changes}, "events")
+	return s, choose(s, []string{Full, Changes, Events})
 }
 
 func parseKeyframeEvery(s string) (int, error) {

@@ -59,6 +59,7 @@ func TestParseDefaults(t *testing.T) {
 func TestParseProblems(t *testing.T) {
 	const head = "version: 1\n"
 	const maps = "maps: [{path: /p/a}]\n"
+	const events = head + "maps: [{path: /p/a, mode: events"
 	for _, tt := range []struct{ name, text, want string }{
 		{"empty", "", "f: the file is empty"},
 		{"no version", maps, "f:1: version: missing; begin the file with 'version: 1'"},
@@ -88,12 +89,16 @@ func TestParseProblems(t *testing.T) {
 		{"same name", head + "maps: [{path: /p/a, name: n}, {path: /p/b, name: n}]", `another map of ring "main" is called "n", too`},
 		{"name for many", head + "maps: [{path: '/p/*', name: n}]", "one name for all pins that match /p/*"},
 		{"bad pattern", head + "maps: [{path: '/p/[a'}]", "is no pattern"},
-		{"events", head + "maps: [{path: /p/a, mode: events}]", `maps[0].mode: "events" is not in this version; use full`},
 		{"keyframes", head + "maps: [{path: /p/a, keyframe_every: 0}]", `maps[0].keyframe_every: "0" is no number of scans; use 1 to 1000000`},
-		{"events", head + "maps: [{path: /p/a, mode: events}]", `"events" is not in this version; use full`},
 		{"lossless", head + maps + "rings: [{name: main, delivery: lossless}]", `rings[0].delivery: "lossless" is not in this version; use lossy`},
 		{"percpu", head + "maps: [{path: /p/a, percpu: average}]", `maps[0].percpu: "average"`},
-		{"type", head + "maps: [{path: /p/a, type: struct event}]", "maps[0].type: types from elsewhere than the map's own BTF are not in this version"},
+		{"types of rows", head + "maps: [{path: /p/a, type: struct event}]", "maps[0]: type and btf are for mode events"},
+		{"types from nowhere", events + ", type: struct event}]", `maps[0]: a ringbuf does not know its types: where is "struct event" described`},
+		{"types of what", events + ", btf: prog:/p/b}]", "maps[0]: btf without type"},
+		{"types from a relative file", events + ", type: struct event, btf: e.o}]", `maps[0].btf: "e.o" is relative`},
+		{"locked events", events + ", consistency: locked}]", "maps[0]: mode events has no rows to lock"},
+		{"events beside rows", events + "}, {path: /p/b}]", `maps[0]: mode events goes to ring "main" with maps of other modes; give it a ring of its own`},
+		{"rows that are polled", head + "maps: [{path: /p/a, poll: true}]", "maps[0]: poll is for mode events"},
 		{"cpus", head + maps + "reader: {cpus: [0, 5-2]}", `reader.cpus[1]: "5-2" is no CPU; write its number, or a range such as 4-7`},
 		{"thresholds", head + maps + "reader: {shrink_below: 1ms}", "reader.shrink_below: 1ms is above grow_above, 500µs"},
 	} {
@@ -111,7 +116,7 @@ func TestAllProblemsAtOnce(t *testing.T) {
 	want := `configuration is not valid: 3 problems
   f:2: reader.duty: "x" is no percentage; write it as 20%, of one CPU
   f:4: maps[0].path: "a" is relative; write the whole path
-  f:5: maps[1].pth: unknown field; here are known: path, name, ring, every, mode, keyframe_every, consistency, percpu, btf, type`
+  f:5: maps[1].pth: unknown field; here are known: path, name, ring, every, mode, keyframe_every, consistency, percpu, btf, type, poll`
 	if err == nil || err.Error() != want {
 		t.Fatalf("got\n%v\nwant\n%s", err, want)
 	}

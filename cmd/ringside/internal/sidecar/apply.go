@@ -60,16 +60,14 @@ func (s *Sidecar) apply(p *plan, now time.Time) (*Changes, error) {
 func (s *Sidecar) stop(p *plan) {
 	for _, x := range p.rings {
 		for _, old := range x.before {
-			if old.task != nil && !slices.Contains(x.stay, old) {
-				old.task.Remove()
+			if !slices.Contains(x.stay, old) {
+				old.end()
 			}
 		}
 	}
 	for _, r := range p.leaving {
 		for _, old := range r.sources {
-			if old.task != nil {
-				old.task.Remove()
-			}
+			old.end()
 		}
 	}
 }

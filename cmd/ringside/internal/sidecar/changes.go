@@ -19,8 +19,8 @@ import (
 const keyframeShare = 2
 
 // newStage makes what stands between a source and its ring in mode changes; nil
-// in mode full.
-func (s *Sidecar) newStage(x *source, opened *reader.Source) (*changes.Stage, error) {
+// in the others.
+func (s *Sidecar) newStage(x *source, opened input) (*changes.Stage, error) {
 	if x.want.Mode != config.Changes {
 		return nil, nil
 	}

@@ -113,9 +113,7 @@ func (s *Sidecar) retire(p *pattern, pins []string) {
 		if !gone(x) {
 			continue
 		}
-		if x.task != nil {
-			x.task.Remove() // waits for a scan, so without the mutex
-		}
+		x.end() // waits for a scan, so without the mutex
 		s.mu.Lock()
 		if x.producer != nil {
 			x.producer.Retire()
@@ -131,14 +129,14 @@ func (s *Sidecar) retire(p *pattern, pins []string) {
 
 // open opens a ring's sources that are due and gives them to the pool.
 func (s *Sidecar) open(r *ring, now time.Time) {
-	opened := map[*source]*reader.Source{}
+	opened := map[*source]input{}
 	stages := map[*source]*changes.Stage{}
 	var batch []*source
 	for _, x := range r.sources {
-		if x.task != nil || now.Before(x.retryAt) {
+		if x.isRead() || now.Before(x.retryAt) {
 			continue
 		}
-		o, err := reader.Open(x.pin, x.options(s.config.Reader.MaxHold))
+		o, err := s.openInput(x)
 		if err != nil {
 			s.cannot(x, err, now)
 			continue
@@ -165,7 +163,12 @@ func (s *Sidecar) open(r *ring, now time.Time) {
 			s.cannot(x, errors.Join(err, opened[x].Close()), now)
 			continue
 		}
-		s.begin(x, opened[x])
+		switch in := opened[x].(type) {
+		case *reader.Events:
+			s.beginStream(x, in)
+		case *reader.Source:
+			s.begin(x, in)
+		}
 	}
 }
 
@@ -184,7 +187,6 @@ func (s *Sidecar) cannot(x *source, err error, now time.Time) {
 
 // begin hands an open source to the pool.
 func (s *Sidecar) begin(x *source, opened *reader.Source) {
-	info := opened.Info()
 	task, err := s.pool.Add(s.job(x, opened))
 	s.mu.Lock()
 	x.task, x.problem, x.backoff = task, err, 0
@@ -196,6 +198,10 @@ func (s *Sidecar) begin(x *source, opened *reader.Source) {
 		opened.Close() // the pool has stopped, and everything with it
 		return
 	}
+	s.logReading(x, opened.Info())
+}
+
+func (s *Sidecar) logReading(x *source, info reader.Info) {
 	s.log.forget(x.name, cannotRead)
 	s.log.Info().Str("source", x.name).Str("pin", x.pin).Str("ring", x.ring.config.Name).Uint32("map_id", info.MapID).
 		Str("type", info.TypeName).Str("engine", info.Engine).Str("because", info.EngineReason).Stringer("every", x.want.Every).Msg("reading")

@@ -190,7 +190,7 @@ func (s *Sidecar) rehearse(x *ringPlan) error {
 	}
 	nameAll(fresh, x.stay)
 	for _, y := range fresh {
-		opened, err := reader.Open(y.pin, y.options(s.config.Reader.MaxHold))
+		opened, err := s.openInput(y)
 		if err != nil {
 			continue
 		}

@@ -54,6 +54,9 @@ func (s *Sidecar) document(process status.Sidecar, visible []string) *status.Doc
 		line := s.ringLine(r)
 		for _, x := range r.sources {
 			var t reader.TaskStats
+			if x.stream != nil {
+				facts.Readable++
+			}
 			if x.task != nil {
 				t = x.task.Stats()
 				facts.Readable++
@@ -146,6 +149,10 @@ func (x *source) line(t *reader.TaskStats, ringBytes uint64) (status.Source, []s
 		fill(&line, t)
 		x.describe(&line)
 		return line, append(x.reasons(t, ringBytes), x.historyReasons()...)
+	case x.stream != nil:
+		stats := x.stream.events.Stats()
+		fillEvents(&line, &stats)
+		return line, x.eventReasons(&stats)
 	case x.problem != nil:
 		line.LastError = x.problem.Error()
 		return line, []status.Reason{reasonOf(x.name, x.problem)}

@@ -163,6 +163,7 @@ func sourceInfo(s *source) shm.SourceInfo {
 	set(shm.SourcePerCPU, i.CPUs > 0)
 	set(shm.SourceLockedScan, i.Consistency == reader.Locked)
 	set(shm.SourceLockedValue, i.SpinLock)
+	set(shm.SourceEvents, i.Engine == reader.EngineRingbuf)
 	set(shm.SourceMapIDs, i.Type == ebpf.ArrayOfMaps || i.Type == ebpf.HashOfMaps)
 	set(shm.SourceChanges, s.want.Mode == config.Changes)
 	return shm.SourceInfo{

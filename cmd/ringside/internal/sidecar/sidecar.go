@@ -60,6 +60,7 @@ type Sidecar struct {
 	patterns []*pattern
 	leases   map[*handoff.Lease]struct{}
 	duty     dutyMeter
+	spins    dutyMeter // what of it was waiting awake
 }
 
 // Options of a sidecar beside its configuration.
@@ -302,6 +303,7 @@ func (s *Sidecar) keep(ctx context.Context, failed <-chan error) (successor *com
 func (s *Sidecar) drain(final shm.State) error {
 	ctx, cancel := context.WithTimeout(context.Background(), drainPatience)
 	defer cancel()
+	s.endStreams()
 	err := s.pool.Stop(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
 		s.log.Warn().Err(err).Msg("a scan was interrupted")
@@ -319,6 +321,7 @@ func (s *Sidecar) drain(final shm.State) error {
 func (s *Sidecar) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), drainPatience)
 	defer cancel()
+	s.endStreams()
 	errs := []error{s.pool.Stop(ctx)}
 	if s.server != nil {
 		errs = append(errs, s.server.Close())

@@ -18,17 +18,32 @@ const (
 	keptScans = 4
 	// framesInRing: a frame is at most an eighth of the ring.
 	framesInRing = 8
+	// smallEvents is the largest ring that is made so that its frames hold every
+	// record that the ringbuf does; beyond it, records are taken to be much
+	// smaller than the buffer they are in.
+	smallEvents = 16 << 20
 )
 
 // scanBytes is what one scan takes if the map is full: scanners align keys and
 // values to 8 bytes.
 func scanBytes(i *reader.Info) uint64 {
+	if i.Engine == reader.EngineRingbuf {
+		return uint64(i.MaxEntries)
+	}
 	round := func(n int) uint64 { return (uint64(n) + 7) &^ 7 }
 	return uint64(i.MaxEntries) * (round(i.KeySize) + round(i.ValueSize))
 }
 
-// leastRing is the smallest ring with frames that hold a row of the map.
+// leastRing is the smallest ring with frames that hold a row of the map, or a
+// record of the type that it is said to have.
 func leastRing(i *reader.Info) uint64 {
+	if i.Engine == reader.EngineRingbuf {
+		record := 0
+		if i.Schema != nil && i.Schema.Value != nil {
+			record = i.Schema.Value.Size
+		}
+		return powerOfTwo(uint64(shm.EventBytes(record)+shm.HeaderBytes) * framesInRing)
+	}
 	return powerOfTwo(uint64(i.RowBytes()+shm.HeaderBytes) * framesInRing)
 }
 
@@ -38,6 +53,12 @@ func powerOfTwo(n uint64) uint64 { return 1 << bits.Len64(max(n, 1)-1) }
 // would be larger than anyone expects who has not asked for it.
 func fittingRing(i *reader.Info) (uint64, error) {
 	size := max(minRing, powerOfTwo(keptScans*scanBytes(i)), leastRing(i))
+	if i.Engine == reader.EngineRingbuf {
+		// A ringbuf may be larger than what is taken for a ring unasked: its
+		// readers have the less time, and nothing else is wrong with it.
+		every := powerOfTwo(scanBytes(i) * 2 * framesInRing)
+		return min(max(size, min(every, smallEvents)), max(maxRing, leastRing(i))), nil
+	}
 	if size <= maxRing {
 		return size, nil
 	}
@@ -51,12 +72,17 @@ func fittingRing(i *reader.Info) (uint64, error) {
 // larger than the ring is the user's choice, who may know that the map is never
 // full; a row that is larger than a frame is not.
 func fits(i *reader.Info, ringBytes uint64) error {
-	if need := leastRing(i); need > powerOfTwo(ringBytes) {
-		return fmt.Errorf("%s: %w: a row of %d + %d bytes takes %d in a frame, a frame is at most an eighth of a ring of %s, which is %d with its header; "+
-			"set --ring-bytes (rings[].bytes) to at least %s",
-			i.Pin, shm.ErrTooLarge, i.KeySize, i.ValueSize, i.RowBytes(), size64(powerOfTwo(ringBytes)), powerOfTwo(ringBytes)/framesInRing, size64(need))
+	need := leastRing(i)
+	if need <= powerOfTwo(ringBytes) {
+		return nil
 	}
-	return nil
+	if i.Engine == reader.EngineRingbuf {
+		return fmt.Errorf("%s: %w: a record of its type takes more than a frame holds, which is at most an eighth of a ring of %s; set --ring-bytes (rings[].bytes) to at least %s",
+			i.Pin, shm.ErrTooLarge, size64(powerOfTwo(ringBytes)), size64(need))
+	}
+	return fmt.Errorf("%s: %w: a row of %d + %d bytes takes %d in a frame, a frame is at most an eighth of a ring of %s, which is %d with its header; "+
+		"set --ring-bytes (rings[].bytes) to at least %s",
+		i.Pin, shm.ErrTooLarge, i.KeySize, i.ValueSize, i.RowBytes(), size64(powerOfTwo(ringBytes)), powerOfTwo(ringBytes)/framesInRing, size64(need))
 }
 
 // size64 prints a size as a person would write it in the configuration.

@@ -29,7 +29,8 @@ type source struct {
 	backoff time.Duration
 
 	info     reader.Info
-	task     *reader.Task
+	task     *reader.Task // of a map that is scanned
+	stream   *stream      // of a ringbuf that is emptied
 	dst      *destination
 	stage    *changes.Stage // in front of dst; nil unless the mode is changes
 	producer *shm.Producer  // nil until it has a place in the ring
@@ -119,43 +120,87 @@ func (s *Sidecar) job(x *source, opened *reader.Source) reader.Job {
 	}
 }
 
-// follow goes over to the map that took the place of another under the same
-// pin. It runs on a worker, between scans. What did not work is tried again like
-// any source that cannot be opened, and not at every scan: to open a map costs
-// many a scan's time.
+// input is a map that was opened, to be scanned or to be emptied.
+type input interface {
+	Info() reader.Info
+	Close() error
+}
+
+// openInput opens what a source names.
+func (s *Sidecar) openInput(x *source) (input, error) {
+	if x.want.Mode == config.Events {
+		return reader.OpenEvents(x.pin, x.eventOptions(&s.config.Reader))
+	}
+	return reader.Open(x.pin, x.options(s.config.Reader.MaxHold))
+}
+
+// isRead tells whether something reads the source's map.
+func (x *source) isRead() bool { return x.task != nil || x.stream != nil }
+
+// setActive switches between reading and letting rest. The caller holds the
+// mutex.
+func (x *source) setActive(active bool) {
+	switch {
+	case x.task != nil:
+		x.task.SetActive(active)
+	case x.stream != nil:
+		x.stream.setActive(active)
+	}
+}
+
+// end stops reading and waits until that has come to its end.
+func (x *source) end() {
+	switch {
+	case x.task != nil:
+		x.task.Remove()
+	case x.stream != nil:
+		x.stream.end()
+	}
+}
+
+// follow is replace for a map that is scanned.
 func (s *Sidecar) follow(x *source) (*reader.Source, reader.Destination, error) {
+	opened, err := replace(s, x, func() (*reader.Source, error) { return reader.Open(x.pin, x.options(s.config.Reader.MaxHold)) })
+	if err != nil {
+		return nil, nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return opened, x.destination(), nil
+}
+
+// replace goes over to the map that took the place of another under the same
+// pin. It runs where the source is read, between scans. What did not work is
+// tried again like any source that cannot be opened, and not at every scan: to
+// open a map costs many a scan's time.
+func replace[T input](s *Sidecar, x *source, open func() (T, error)) (opened T, err error) {
 	now := time.Now()
 	s.mu.Lock()
 	again, err := x.retryAt, x.problem
 	s.mu.Unlock()
 	if err != nil && now.Before(again) {
-		return nil, nil, err
+		return opened, err
 	}
-	opened, err := s.takeOver(x, now)
+	taken, err := open()
+	if err == nil {
+		err = s.takeOver(x, taken, now)
+	}
 	s.mu.Lock()
-	dst := x.destination()
+	defer s.mu.Unlock()
 	if err != nil {
 		x.fail(err, now)
-	} else {
-		x.problem, x.backoff = nil, 0
+		return opened, err
 	}
-	s.mu.Unlock()
-	if err != nil {
-		return nil, nil, err
-	}
-	return opened, dst, nil
+	x.problem, x.backoff = nil, 0
+	return taken, nil
 }
 
-// takeOver opens the map under a source's pin and gives it a source number of
-// its own.
-func (s *Sidecar) takeOver(x *source, now time.Time) (*reader.Source, error) {
-	opened, err := reader.Open(x.pin, x.options(s.config.Reader.MaxHold))
-	if err != nil {
-		return nil, err
-	}
+// takeOver gives the map under a source's pin, which was opened, a source number
+// of its own, or closes it.
+func (s *Sidecar) takeOver(x *source, opened input, now time.Time) error {
 	stage, err := s.newStage(x, opened)
 	if err != nil {
-		return nil, errors.Join(err, opened.Close())
+		return errors.Join(err, opened.Close())
 	}
 	s.mu.Lock()
 	before := x.info
@@ -172,10 +217,10 @@ func (s *Sidecar) takeOver(x *source, now time.Time) (*reader.Source, error) {
 		err = errors.Join(err, opened.Close())
 	}
 	if err = errors.Join(err, closeStage(stage)); err != nil {
-		return nil, err
+		return err
 	}
 	s.log.about(zerolog.InfoLevel, x.name, "the map was replaced, following", func(e *zerolog.Event) {
 		e.Str("source", x.name).Str("pin", x.pin).Uint32("map_id", opened.Info().MapID).Uint32("was", before.MapID)
 	})
-	return opened, nil
+	return nil
 }

@@ -19,10 +19,10 @@ const lonelyFor = time.Second
 // tidy is the keeper's round over what is not a pin: the pool's rest, the old
 // epochs, the measure of the duty.
 func (s *Sidecar) tidy(now time.Time) {
-	busy := s.pool.Stats().Busy
+	pool := s.pool.Stats()
 	var closing []*epoch
 	s.mu.Lock()
-	s.duty.add(now, busy)
+	s.duty.add(now, pool.Busy+s.ration())
 	resting := s.lonelyRings(now)
 	s.rest(resting)
 	for _, r := range slices.Concat(s.rings, s.leaving) {
@@ -81,9 +81,7 @@ func (s *Sidecar) rest(rings []*ring) {
 func (r *ring) setActive(active bool) {
 	r.active = active
 	for _, x := range r.sources {
-		if x.task != nil {
-			x.task.SetActive(active)
-		}
+		x.setActive(active)
 	}
 }
 

@@ -125,6 +125,7 @@ type Source struct {
 	LastError     string   `json:"last_error"`
 	Lookup        string   `json:"lookup"`  // how single keys are looked up, and why so; mode changes
 	Changes       *Changes `json:"changes"` // null: every scan is published in full
+	Events        *Events  `json:"events"`  // null: it has rows
 }
 
 // Changes is what mode changes has published of a map.
@@ -138,6 +139,20 @@ type Changes struct {
 	Confirmed     uint64 `json:"confirmed"` // keys that were missed by two scans, or by a keyframe, and are there
 	HistoryBytes  uint64 `json:"history_bytes"`
 	Full          string `json:"full"` // why every scan is a keyframe; empty: they are not
+}
+
+// Events are what a ringbuf has given. Scans of such a source are frames.
+type Events struct {
+	Events       uint64 `json:"events"`
+	Bytes        uint64 `json:"bytes"`
+	BacklogBytes int    `json:"backlog_bytes"` // in the ringbuf, not taken yet
+	Discarded    uint64 `json:"discarded"`     // by their own programs
+	TooLarge     uint64 `json:"too_large"`     // lost: no frame of the ring holds them
+	LostBytes    uint64 `json:"lost_bytes"`    // given up after another reader
+	ForeignBytes uint64 `json:"foreign_bytes"` // that another reader has taken
+	Wakes        uint64 `json:"wakes"`
+	Poll         bool   `json:"poll"`
+	SpunNS       int64  `json:"spun_ns"` // waited awake
 }
 
 // Quantile sums up durations.

@@ -90,6 +90,16 @@ rings[].sources[].changes.deletes
 rings[].sources[].changes.confirmed
 rings[].sources[].changes.history_bytes
 rings[].sources[].changes.full
+rings[].sources[].events.events
+rings[].sources[].events.bytes
+rings[].sources[].events.backlog_bytes
+rings[].sources[].events.discarded
+rings[].sources[].events.too_large
+rings[].sources[].events.lost_bytes
+rings[].sources[].events.foreign_bytes
+rings[].sources[].events.wakes
+rings[].sources[].events.poll
+rings[].sources[].events.spun_ns
 rings[].consumers[].name
 rings[].consumers[].pid
 rings[].consumers[].uid
@@ -114,8 +124,8 @@ func sample() *Document {
 			Name: "main", Bytes: 16 << 20, Epoch: "00000000000000ff", Delivery: "lossy", Frames: 12345, Rows: 9876543,
 			Sources: []Source{
 				{Name: "stats", Pin: "/p/stats", MapID: 7, MapType: "hash", Engine: "batch", Entries: 21, MaxEntries: 65536, EveryNS: 1e8, Scans: 1500,
-					ReadNS: Quantile{114_694, 1_656_900, 2_345_678_901}, HoldNSMax: 950, LateNSP99: 20_390_000, Changes: new(Changes)},
-				{Name: "flows", Pin: "/p/flows", EveryNS: 1e9, Changes: new(Changes)},
+					ReadNS: Quantile{114_694, 1_656_900, 2_345_678_901}, HoldNSMax: 950, LateNSP99: 20_390_000, Changes: new(Changes), Events: new(Events)},
+				{Name: "flows", Pin: "/p/flows", EveryNS: 1e9, Changes: new(Changes), Events: new(Events)},
 			},
 			Consumers: []Consumer{{Name: "evil\x1b[2J\nname", PID: 99, UID: 1000, State: Asleep, AttachedSeconds: 61, LagRows: 1000}},
 		}},

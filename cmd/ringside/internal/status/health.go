@@ -35,6 +35,8 @@ const (
 	SourceFailing     Code = "source_failing"
 	SourceUnpinned    Code = "source_unpinned"
 	SourceLate        Code = "source_late"
+	RingbufShared     Code = "ringbuf_shared"
+	EventTooLarge     Code = "event_too_large"
 	DutyExceeded      Code = "duty_exceeded"
 	CPUsRefused       Code = "cpus_refused"
 	RingSmall         Code = "ring_small"
