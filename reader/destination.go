@@ -47,3 +47,10 @@ type Finisher interface {
 	// scan was not completed. look is valid until it returns.
 	Finish(ctx context.Context, look *Lookup) error
 }
+
+// Staller is a Destination that may wait for its consumers. While it does, the
+// pool lets another worker have the place of the one that waits.
+type Staller interface {
+	// Stalled reports whether a claim waits just now. Any goroutine may call it.
+	Stalled() bool
+}

@@ -12,6 +12,10 @@ import (
 // shorter ones. It then takes the last worker for a tenth of the time.
 const patience = 10
 
+// stallLook is how soon work that has no worker finds out that one of them waits
+// for a consumer.
+const stallLook = 10 * time.Millisecond
+
 // dispatch hands due tasks to free workers, and keeps as many of them as the
 // measured latency asks for.
 func (p *Pool) dispatch() {
@@ -46,7 +50,7 @@ func (p *Pool) dispatch() {
 func (p *Pool) staff() bool {
 	for {
 		p.mu.Lock()
-		missing := p.size.now - p.alive
+		missing := p.size.now + p.stalled - p.alive
 		if missing > 0 {
 			p.alive++
 			p.stopped.Go(p.work)
@@ -75,7 +79,9 @@ func (p *Pool) next(now time.Time) (*Task, time.Duration) {
 	if !p.active {
 		return nil, time.Hour // until roused
 	}
-	free := p.size.now - p.running
+	stallers, stalled := p.countStalled()
+	p.stalled = stalled
+	free := p.size.now + p.stalled - p.running
 	first, oldest, wait := p.choose(now, free)
 	if first != nil {
 		first.running, first.forced = true, false
@@ -83,12 +89,31 @@ func (p *Pool) next(now time.Time) (*Task, time.Duration) {
 		p.gauge.free(free - 1)
 	} else {
 		p.gauge.waiting(oldest)
+		if oldest > 0 && stallers > stalled { // nobody tells when a stall begins
+			wait = min(wait, stallLook)
+		}
 	}
 	if l, ok := p.gauge.look(now, p.demand() >= p.duty); ok {
 		p.size.decide(l)
 		p.gauge.reset(now, p.size.now-p.running)
 	}
 	return first, wait
+}
+
+// countStalled counts the scans that wait for a consumer of a lossless ring: they
+// take no CPU and no call into the kernel, so they must not take a worker from
+// other rings either. One source has one scan, which bounds them. The caller
+// holds mu.
+func (p *Pool) countStalled() (stallers, stalled int) {
+	for _, t := range p.tasks {
+		if s, ok := t.job.Destination.(Staller); ok && t.running {
+			stallers++
+			if s.Stalled() {
+				stalled++
+			}
+		}
+	}
+	return stallers, stalled
 }
 
 // choose finds the most urgent task that may have one of so many free workers,

@@ -78,6 +78,7 @@ type Pool struct {
 	busy    time.Duration
 	alive   int // workers that were started and not sent home
 	running int // of them, with a task in hand
+	stalled int // of these, waiting for a consumer: as many workers more
 	size    sizing
 	gauge   gauge
 	roaming error // why workers do not stay on the CPUs they should

@@ -64,24 +64,20 @@ func (p *Publisher) reserve(least, most uint64) (_ *claim, held bool) {
 	return c, false
 }
 
-// take reserves, and waits for other producers' commits while there is no room,
-// and on a lossless ring for members.
-func (p *Publisher) take(ctx context.Context, least, most uint64) (*claim, error) {
+// take reserves, and waits for other producers' commits while there is no room.
+// held reports that it is for members of a lossless ring to make it: see takeHeld.
+func (p *Publisher) take(ctx context.Context, least, most uint64) (_ *claim, held bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for {
 		if p.closing {
-			return nil, ErrClosed
+			return nil, false, ErrClosed
 		}
-		c, held := p.reserve(least, most)
-		switch {
-		case c != nil:
-			return c, nil
-		case held:
-			return p.takeHeld(ctx, least, most)
+		if c, held := p.reserve(least, most); c != nil || held {
+			return c, held, nil
 		}
 		if err := p.waitLocked(ctx, nil); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 	}
 }

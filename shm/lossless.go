@@ -192,9 +192,10 @@ func (p *Publisher) leave(c *Consumer) {
 	t.keep(c.uid, r)
 }
 
-// takeHeld is take once a member holds up the claim. It is entered and left with
-// p.mu held.
+// takeHeld is take once a member holds up the claim.
 func (p *Publisher) takeHeld(ctx context.Context, least, most uint64) (*claim, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.beginStall()
 	defer p.endStall()
 	look := firstLook

@@ -5,6 +5,7 @@ package shm
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 )
 
 // Producer publishes the frames of one source. It is used by one goroutine at a
@@ -14,6 +15,8 @@ type Producer struct {
 	source *sourceState
 	seq    uint32 // of this source's frames
 	open   *claim
+
+	stalled atomic.Bool
 }
 
 // Content describes what was put into a claim. Offsets count from the start of
@@ -34,6 +37,10 @@ type Content struct {
 // Number is the source's place in the catalog.
 func (r *Producer) Number() uint16 { return r.source.number }
 
+// Stalled reports whether Claim waits for a member of a lossless ring just now. It
+// may be called from any goroutine.
+func (r *Producer) Stalled() bool { return r.stalled.Load() }
+
 // Largest is the most bytes that one frame of this ring can carry.
 func (r *Producer) Largest() int { return int(r.p.geometry.LargestFrame) - HeaderBytes }
 
@@ -50,7 +57,13 @@ func (r *Producer) Claim(ctx context.Context, least, most int) ([]byte, error) {
 			least, ErrTooLarge, r.p.geometry.DataBytes, HeaderBytes, r.Largest(), (uint64(least)+HeaderBytes)*segments)
 	}
 	most = min(max(most, least), r.Largest())
-	c, err := r.p.take(ctx, align64(uint64(least)+HeaderBytes), align64(uint64(most)+HeaderBytes))
+	l, m := align64(uint64(least)+HeaderBytes), align64(uint64(most)+HeaderBytes)
+	c, held, err := r.p.take(ctx, l, m)
+	if held {
+		r.stalled.Store(true)
+		c, err = r.p.takeHeld(ctx, l, m)
+		r.stalled.Store(false)
+	}
 	if err != nil {
 		return nil, err
 	}

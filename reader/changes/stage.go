@@ -145,6 +145,13 @@ func (s *Stage) Claim(ctx context.Context, _, most int) ([]byte, error) {
 	return s.lent[:most:most], ctx.Err()
 }
 
+// Stalled makes the stage a reader.Staller if its sink is one: between an engine and
+// a lossless ring, the worker waits as it would without a stage.
+func (s *Stage) Stalled() bool {
+	sink, ok := s.sink.(reader.Staller)
+	return ok && sink.Stalled()
+}
+
 // Abort implements reader.Destination.
 func (s *Stage) Abort() {}
 

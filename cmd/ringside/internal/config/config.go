@@ -58,6 +58,7 @@ type Reader struct {
 type Ring struct {
 	Name         string
 	Bytes        uint64 // 0: made to fit its maps
+	Lossless     bool   // claims wait for consumers, each up to StallTimeout
 	StallTimeout time.Duration
 	Allow        Allow
 	Origin       string // where it was configured, for messages

@@ -130,7 +130,7 @@ func (d *decoder) rings(c *Config) field {
 		d.mapping(n, path,
 			value(d, "name", &r.Name, func(s string) (string, error) { return s, checkName(s, 63) }),
 			value(d, "bytes", &r.Bytes, ParseBytes),
-			d.only("delivery", []string{"lossy"}, "lossless"),
+			value(d, "delivery", &r.Lossless, parseDelivery),
 			value(d, "stall_timeout", &r.StallTimeout, func(s string) (time.Duration, error) {
 				return ParseDuration(s, time.Millisecond, time.Hour)
 			}),
@@ -172,6 +172,10 @@ func parseTypes(s string) (string, error) {
 		place = "prog:" + place
 	}
 	return place, err
+}
+
+func parseDelivery(s string) (lossless bool, err error) {
+	return s == "lossless", choose(s, []string{"lossy", "lossless"})
 }
 
 func parseConsistency(s string) (string, error) { return s, choose(s, []string{Walked, Locked}) }

@@ -90,7 +90,7 @@ func TestParseProblems(t *testing.T) {
 		{"name for many", head + "maps: [{path: '/p/*', name: n}]", "one name for all pins that match /p/*"},
 		{"bad pattern", head + "maps: [{path: '/p/[a'}]", "is no pattern"},
 		{"keyframes", head + "maps: [{path: /p/a, keyframe_every: 0}]", `maps[0].keyframe_every: "0" is no number of scans; use 1 to 1000000`},
-		{"lossless", head + maps + "rings: [{name: main, delivery: lossless}]", `rings[0].delivery: "lossless" is not in this version; use lossy`},
+		{"delivery", head + maps + "rings: [{name: main, delivery: exact}]", `rings[0].delivery: "exact" is unknown; use lossy or lossless`},
 		{"percpu", head + "maps: [{path: /p/a, percpu: average}]", `maps[0].percpu: "average"`},
 		{"types of rows", head + "maps: [{path: /p/a, type: struct event}]", "maps[0]: type and btf are for mode events"},
 		{"types from nowhere", events + ", type: struct event}]", `maps[0]: a ringbuf does not know its types: where is "struct event" described`},

@@ -43,6 +43,12 @@ func (d *destination) Begin() (same bool) {
 	return same
 }
 
+// Stalled makes it a reader.Staller.
+func (d *destination) Stalled() bool {
+	p := d.next.Load()
+	return p != nil && p.Stalled()
+}
+
 func (d *destination) Largest() int { return d.current().Largest() }
 
 func (d *destination) Claim(ctx context.Context, least, most int) ([]byte, error) {

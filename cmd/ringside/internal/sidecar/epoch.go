@@ -88,13 +88,23 @@ func (e *epoch) done() bool {
 	}
 }
 
+// shape is what the configuration says of a ring.
+func (r *ring) shape() shm.Config {
+	return shm.Config{Name: r.config.Name, DataBytes: r.config.Bytes, Lossless: r.config.Lossless, StallTimeout: r.config.StallTimeout}
+}
+
+// empty is a ring whose maps have yet to come.
+func (r *ring) empty() shm.Config {
+	c := r.shape()
+	c.DataBytes = max(c.DataBytes, minRing)
+	return c
+}
+
 // room is what a ring must offer for a set of maps.
 func (r *ring) room(infos []*reader.Info) (shm.Config, error) {
-	c := shm.Config{
-		Name: r.config.Name, DataBytes: r.config.Bytes,
-		// Twice as much as needed now: what is replaced stays in the catalog.
-		Sources: uint32(max(leastCatalog, 2*len(infos))), HeapBytes: leastHeap,
-	}
+	c := r.shape()
+	// Twice as much as needed now: what is replaced stays in the catalog.
+	c.Sources, c.HeapBytes = uint32(max(leastCatalog, 2*len(infos))), leastHeap
 	texts, heap := map[string]bool{}, 0
 	for _, i := range infos {
 		if len(i.Name) >= shm.SourceNameBytes {

@@ -94,6 +94,27 @@ func (s *Sidecar) processReasons(p *status.Sidecar, pool reader.PoolStats) (list
 	return list
 }
 
+// memberReasons are what consumers do to a lossless ring. They were let in for it,
+// so that they can make it look ill.
+func memberReasons(line *status.Ring) (list []status.Reason) {
+	for _, c := range line.Consumers {
+		who := fmt.Sprintf("ring %s: consumer %q (pid %d, uid %d)", line.Name, c.Name, c.PID, c.UID)
+		switch {
+		case c.State == status.Holding && c.HoldsNS > line.StallTimeoutNS/2:
+			list = append(list, status.Reason{
+				Code: status.RingHeld, Remedy: "make it read faster, or the ring larger (rings[].bytes)",
+				Message: fmt.Sprintf("%s has held it up for %v, and is evicted after %v", who, time.Duration(c.HoldsNS).Round(time.Millisecond), time.Duration(line.StallTimeoutNS)),
+			})
+		case c.State == status.Evicted:
+			list = append(list, status.Reason{
+				Code: status.ConsumerEvicted, Remedy: "see why it stood still; start it again once its user is not barred any more",
+				Message: fmt.Sprintf("%s did not keep up for %v and is not waited for any more; it has lost %d rows", who, time.Duration(line.StallTimeoutNS), c.LostRows),
+			})
+		}
+	}
+	return list
+}
+
 // patternReasons are what keeps a ring's patterns from being read.
 func (s *Sidecar) patternReasons(r *ring) (list []status.Reason) {
 	for _, p := range s.patterns {

@@ -67,6 +67,7 @@ func (s *Sidecar) document(process status.Sidecar, visible []string) *status.Doc
 			reasons = append(reasons, why...)
 		}
 		reasons = append(reasons, s.patternReasons(r)...)
+		reasons = append(reasons, memberReasons(&line)...)
 		reasons = append(reasons, r.stallReasons(r.current.Load().openFor())...)
 		doc.Rings = append(doc.Rings, line)
 	}
@@ -111,6 +112,11 @@ func (s *Sidecar) ringLine(r *ring) status.Ring {
 		Name: g.Name, Bytes: g.DataBytes, Epoch: fmt.Sprintf("%016x", g.Epoch), Delivery: "lossy",
 		Head: t.Head, Frames: t.Frames, Rows: t.Rows, Sources: []status.Source{}, Consumers: []status.Consumer{},
 	}
+	if g.Lossless {
+		d := r.current.Load().publisher.Delivery()
+		line.Delivery, line.StallTimeoutNS = "lossless", int64(r.config.StallTimeout)
+		line.Stalls, line.StalledNS, line.Evictions = d.Stalls, int64(d.StalledNS), d.Evictions
+	}
 	var leases []*handoff.Lease
 	for l := range s.leases {
 		if l.Ring == g.Name {
@@ -131,10 +137,15 @@ func consumerLine(l *handoff.Lease, current bool) status.Consumer {
 	line := status.Consumer{
 		Name: l.Name, PID: l.Peer.PID, UID: l.Peer.UID, State: status.Reading, AttachedSeconds: int64(time.Since(l.AttachedAt).Seconds()),
 		LagFrames: c.LagFrames, LagRows: c.LagRows, LostRows: c.LostRows, Laps: c.Laps,
+		Evicted: c.Evicted, HoldsNS: int64(c.HoldsNS),
 	}
 	switch {
 	case !current:
 		line.State = status.Superseded
+	case c.Evicted:
+		line.State = status.Evicted
+	case c.HoldsNS > 0:
+		line.State = status.Holding
 	case c.Asleep:
 		line.State = status.Asleep
 	}

@@ -127,7 +127,7 @@ func (s *Sidecar) assemble() error {
 			return err
 		}
 		if r.current.Load() == nil {
-			if _, err := r.begin(shm.Config{Name: r.config.Name, DataBytes: max(r.config.Bytes, minRing)}, nil, now); err != nil {
+			if _, err := r.begin(r.empty(), nil, now); err != nil {
 				return err
 			}
 		}

@@ -88,15 +88,21 @@ type Runtime struct {
 
 // Ring is one ring as it is now.
 type Ring struct {
-	Name      string     `json:"name"`
-	Bytes     uint64     `json:"bytes"`
-	Epoch     string     `json:"epoch"` // 16 hex digits: JSON numbers end at 53 bits
-	Delivery  string     `json:"delivery"`
-	Head      uint64     `json:"head"`
-	Frames    uint64     `json:"frames"`
-	Rows      uint64     `json:"rows"`
-	Sources   []Source   `json:"sources"`
-	Consumers []Consumer `json:"consumers"`
+	Name     string `json:"name"`
+	Bytes    uint64 `json:"bytes"`
+	Epoch    string `json:"epoch"` // 16 hex digits: JSON numbers end at 53 bits
+	Delivery string `json:"delivery"`
+	// Of a lossless ring, else 0: how long one consumer may hold it up, how many
+	// claims waited for one, for how long any did, and who was given up.
+	StallTimeoutNS int64      `json:"stall_timeout_ns"`
+	Stalls         uint64     `json:"stalls"`
+	StalledNS      int64      `json:"stalled_ns"`
+	Evictions      uint64     `json:"evictions"`
+	Head           uint64     `json:"head"`
+	Frames         uint64     `json:"frames"`
+	Rows           uint64     `json:"rows"`
+	Sources        []Source   `json:"sources"`
+	Consumers      []Consumer `json:"consumers"`
 }
 
 // Source is one map, or a pin that should be one.
@@ -173,6 +179,10 @@ type Consumer struct {
 	LagRows         uint64 `json:"lag_rows"`
 	LostRows        uint64 `json:"lost_rows"`
 	Laps            uint64 `json:"laps"`
+	// The sidecar's word, on lossless rings: it is not waited for any more, or has
+	// been waited for since so long.
+	Evicted bool  `json:"evicted"`
+	HoldsNS int64 `json:"holds_ns"`
 }
 
 // States of a consumer.
@@ -180,4 +190,6 @@ const (
 	Reading    = "reading"
 	Asleep     = "asleep"     // waits to be rung
 	Superseded = "superseded" // still holds a ring that has been replaced
+	Evicted    = "evicted"    // did not keep up with a lossless ring, which goes on without it
+	Holding    = "holding"    // a lossless ring waits for it
 )

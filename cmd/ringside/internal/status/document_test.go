@@ -53,6 +53,10 @@ rings[].name
 rings[].bytes
 rings[].epoch
 rings[].delivery
+rings[].stall_timeout_ns
+rings[].stalls
+rings[].stalled_ns
+rings[].evictions
 rings[].head
 rings[].frames
 rings[].rows
@@ -108,7 +112,9 @@ rings[].consumers[].attached_seconds
 rings[].consumers[].lag_frames
 rings[].consumers[].lag_rows
 rings[].consumers[].lost_rows
-rings[].consumers[].laps`
+rings[].consumers[].laps
+rings[].consumers[].evicted
+rings[].consumers[].holds_ns`
 
 // sample has one of everything.
 func sample() *Document {

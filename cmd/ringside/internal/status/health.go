@@ -41,6 +41,8 @@ const (
 	CPUsRefused       Code = "cpus_refused"
 	RingSmall         Code = "ring_small"
 	RingStalled       Code = "ring_stalled"
+	RingHeld          Code = "ring_held"
+	ConsumerEvicted   Code = "consumer_evicted"
 	HeartbeatLate     Code = "heartbeat_late"
 	HistoryFull       Code = "history_full"
 )

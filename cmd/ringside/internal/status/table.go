@@ -74,9 +74,17 @@ func stretched(factor float64) string {
 	return fmt.Sprintf(" (intervals up to x %.1f)", factor)
 }
 
+// held tells what a lossless ring has waited for.
+func held(r *Ring) string {
+	if r.Stalls == 0 {
+		return ""
+	}
+	return fmt.Sprintf("  held up %s times, %s in all, %s evicted", count(r.Stalls), span(r.StalledNS), count(r.Evictions))
+}
+
 func (p *page) ring(r *Ring) {
 	p.line("")
-	p.line("%s  %s  %s  %s rows in %s frames", p.paint(bold, "ring "+r.Name), size(r.Bytes), r.Delivery, count(r.Rows), count(r.Frames))
+	p.line("%s  %s  %s  %s rows in %s frames%s", p.paint(bold, "ring "+r.Name), size(r.Bytes), r.Delivery, count(r.Rows), count(r.Frames), held(r))
 	rows := [][]string{{"SOURCE", "MAP", "TYPE", "ENGINE", "ENTRIES", "EVERY", "SCANS", "READ p50", "p99", "HOLD max", "LATE p99", "ERRORS"}}
 	for _, s := range r.Sources {
 		id, entries := fmt.Sprint(s.MapID), fmt.Sprintf("%s/%s", count(uint64(s.Entries)), count(uint64(s.MaxEntries)))
