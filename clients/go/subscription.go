@@ -134,4 +134,7 @@ func (s *Subscription) skip() {
 	s.mu.Unlock()
 }
 
+// RingName is the name of the ring, also of one that was recorded.
+func (s *Subscription) RingName() string { return s.opts.Ring }
+
 func (s *Subscription) ring() *shm.Ring { return s.lease.Ring }

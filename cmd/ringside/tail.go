@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os/signal"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -34,18 +35,23 @@ When the sidecar goes away, tail waits 5 seconds for it to come back and attache
 again; then it ends with exit code 69. When the sidecar hangs, tail says so and
 goes on waiting.
 
+With --file it prints a ring that 'ringside record' has written, from its oldest
+frame to its end; nothing need run for that.
+
    ringside tail --map flows
    ringside tail -o jsonl -n 1000 | jq .value.bytes
+   ringside tail --file flows.ring
 
 A JSON line has ring, map, kind, seq, scan, time_ns (CLOCK_MONOTONIC), key and
-value; kind is row, delete, lost or restart. In the last two everything about a
-row is null, and frames, rows and exact tell what is missing.`,
+value; kind is row, delete, event, lost or restart. In the last two everything
+about a row is null, and frames, rows and exact tell what is missing.`,
 		Flags: []cli.Flag{
 			socketFlag(),
 			&cli.StringFlag{Name: "ring", Value: ringside.DefaultRing, Usage: "read the ring of this `NAME`"},
 			&cli.StringFlag{Name: "map", Usage: "only the rows of the map of this `NAME` (default: all)"},
 			&cli.Uint64Flag{Name: "rows", Aliases: []string{"n"}, Usage: "end after this `NUMBER` of rows (default: never)"},
 			&cli.StringFlag{Name: "from", Value: "keyframe", Usage: "begin `WHERE`: keyframe (newest complete scan), oldest, or head (what comes next)"},
+			&cli.StringFlag{Name: "file", TakesFile: true, Usage: "read the recorded `RING` in this file"},
 			outputFlag("table or jsonl", "table"),
 		},
 		Action: tail,
@@ -71,9 +77,7 @@ func tail(c *cli.Context) error {
 	if c.IsSet("rows") && c.Uint64("rows") == 0 {
 		return usageError("-n 0: nothing to do; leave it out for all rows")
 	}
-	sub, err := ringside.Attach(c.Context, ringside.Options{
-		Socket: c.String("socket"), Ring: c.String("ring"), Name: "ringside tail", Source: c.String("map"), Start: start,
-	})
+	sub, err := tailed(c, start)
 	if err != nil {
 		return err
 	}
@@ -81,7 +85,7 @@ func tail(c *cli.Context) error {
 	// Without this the runtime ends the program on a broken pipe, with a signal
 	// instead of exit code 0.
 	signal.Ignore(unix.SIGPIPE)
-	t := tailer{out: newPrinter(c, format), messages: c.App.ErrWriter, limited: c.IsSet("rows"), left: c.Uint64("rows")}
+	t := tailer{out: newPrinter(c, format, sub.RingName()), messages: c.App.ErrWriter, limited: c.IsSet("rows"), left: c.Uint64("rows")}
 	err = t.follow(c.Context, sub)
 	if errors.Is(err, unix.EPIPE) {
 		return nil // whoever read has seen enough
@@ -89,9 +93,34 @@ func tail(c *cli.Context) error {
 	return err
 }
 
-func newPrinter(c *cli.Context, format string) render.Printer {
+// tailed is the ring, or the file, to be read.
+func tailed(c *cli.Context, start ringside.Start) (*ringside.Subscription, error) {
+	o := ringside.Options{
+		Socket: c.String("socket"), Ring: c.String("ring"), Name: "ringside tail", Source: c.String("map"), Start: start,
+	}
+	file := c.String("file")
+	if file == "" {
+		return ringside.Attach(c.Context, o)
+	}
+	for _, flag := range []string{"ring", "from"} {
+		if c.IsSet(flag) {
+			return nil, usageError("--%s does not go with --file: a file is one ring, read from its oldest frame", flag)
+		}
+	}
+	sub, err := ringside.OpenFile(file, o)
+	if err != nil {
+		return nil, withCode(exitConfig, err)
+	}
+	if o.Source == "" || slices.ContainsFunc(sub.Sources(), func(s *ringside.Source) bool { return s.Name == o.Source }) {
+		return sub, nil
+	}
+	sub.Close()
+	return nil, withCode(exitConfig, fmt.Errorf("%s: source %q: %w", file, o.Source, ringside.ErrNoSource))
+}
+
+func newPrinter(c *cli.Context, format, ring string) render.Printer {
 	if format == "jsonl" {
-		return render.NewJSONL(c.App.Writer, c.String("ring"))
+		return render.NewJSONL(c.App.Writer, ring)
 	}
 	return render.NewTable(c.App.Writer, isTerminal(c.App.Writer))
 }
@@ -124,6 +153,9 @@ func (t *tailer) follow(ctx context.Context, sub *ringside.Subscription) error {
 		case ringside.KindHangs:
 			fmt.Fprintln(t.messages, "ringside: the sidecar has not beaten for 2 s; it hangs or is stopped; waiting for it to go on")
 			continue
+		case ringside.KindEvicted:
+			fmt.Fprintln(t.messages, "ringside: this reader held up a lossless ring, which waits for it no more; rows may be lost from here on")
+			continue
 		case ringside.KindRestart:
 			patience.Stop()
 		}
@@ -145,7 +177,7 @@ func (t *tailer) print(b *ringside.Batch) (done bool, err error) {
 	switch b.Kind {
 	case ringside.KindLost, ringside.KindRestart:
 		err = t.out.Loss(b.Kind, b.Lost)
-	case ringside.KindRows, ringside.KindDeletes:
+	case ringside.KindRows, ringside.KindDeletes, ringside.KindEvents:
 		n := b.Rows
 		if t.limited {
 			n = int(min(uint64(n), t.left))

@@ -32,7 +32,10 @@ func columnsOf(src *ringside.Source) []column {
 	if src.Schema != nil {
 		s = *src.Schema
 	}
-	columns := flatten("key", s.Key)
+	var columns []column
+	if !src.Events {
+		columns = flatten("key", s.Key)
+	}
 	for _, c := range flatten("value", s.Value) {
 		c.value, c.cpus = true, src.CPUs
 		c.number = c.number && src.CPUs == 0

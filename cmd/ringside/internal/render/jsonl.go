@@ -16,7 +16,7 @@ import (
 //	{"ring":…,"map":…,"kind":"row","seq":…,"scan":…,"time_ns":…,"key":…,"value":…}
 //
 // time_ns is CLOCK_MONOTONIC, as bpf_ktime_get_ns has it. The value of a deleted
-// row is null. In lines about the ring itself, lost and restart, everything
+// row is null, so are scan and key of an event. In lines about the ring itself, lost and restart, everything
 // about a row is null, and frames, rows and exact follow.
 type JSONL struct {
 	output
@@ -34,11 +34,14 @@ func NewJSONL(w io.Writer, ring string) *JSONL {
 // Rows prints the first n rows of b.
 func (j *JSONL) Rows(b *ringside.Batch, n int) error {
 	kind := "row"
-	if b.Kind == ringside.KindDeletes {
+	switch b.Kind {
+	case ringside.KindDeletes:
 		kind = "delete"
+	case ringside.KindEvents:
+		kind = "event"
 	}
 	j.begin(b.Source, kind, b.Seq, b.Scan, b.TimeNS)
-	return j.rows(b, n)
+	return j.rows(rowsOf(b), n)
 }
 
 // begin prepares what the rows of a batch have in common.
@@ -55,7 +58,11 @@ func (j *JSONL) begin(src *ringside.Source, kind string, seq, scan, timeNS uint6
 	h = append(h, `","seq":`...)
 	h = strconv.AppendUint(h, seq, 10)
 	h = append(h, `,"scan":`...)
-	h = strconv.AppendUint(h, scan, 10)
+	if src.Events { // which come in no scans
+		h = append(h, "null"...)
+	} else {
+		h = strconv.AppendUint(h, scan, 10)
+	}
 	h = append(h, `,"time_ns":`...)
 	h = strconv.AppendUint(h, timeNS, 10)
 	j.head = append(h, `,"key":`...)
@@ -68,7 +75,11 @@ func (j *JSONL) rows(r rows, n int) error {
 	}
 	for i := range n {
 		out := append(j.buf, j.head...)
-		out = s.Key.Append(out, r.Key(i))
+		if key := r.Key(i); key != nil {
+			out = s.Key.Append(out, key)
+		} else {
+			out = append(out, "null"...)
+		}
 		out = append(out, `,"value":`...)
 		switch value := r.Value(i); {
 		case value == nil:

@@ -10,7 +10,7 @@ import (
 
 // Printer prints a stream. Not safe for concurrent use.
 type Printer interface {
-	// Rows prints the first n rows of a batch of rows or deletes.
+	// Rows prints the first n rows of a batch of rows, deletes or events.
 	Rows(b *ringside.Batch, n int) error
 	// Loss prints that something is missing; kind is lost or restart.
 	Loss(kind ringside.Kind, lost ringside.Loss) error
@@ -49,6 +49,19 @@ func (o *output) Flush() error {
 
 // rows is what is printed of a batch; *ringside.Batch is one.
 type rows interface {
-	Key(i int) []byte
+	Key(i int) []byte   // nil if there are no keys
 	Value(i int) []byte // nil if the row was deleted
 }
+
+// rowsOf are the rows of a batch, or its events as rows.
+func rowsOf(b *ringside.Batch) rows {
+	if b.Kind == ringside.KindEvents {
+		return events{b}
+	}
+	return b
+}
+
+type events struct{ *ringside.Batch }
+
+func (e events) Key(int) []byte     { return nil }
+func (e events) Value(i int) []byte { return e.Event(i) }

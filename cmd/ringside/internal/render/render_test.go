@@ -230,3 +230,26 @@ func BenchmarkTable(b *testing.B) {
 		}
 	}
 }
+
+// Events have neither key nor scan, and records may be shorter than their type.
+func TestEvents(t *testing.T) {
+	src := flows()
+	src.Events = true
+	src.Schema.Key = nil
+	whole := flow(0, 5, "curl")[1]
+	records := fakeRows{{nil, whole}, {nil, whole[:8]}}
+	var out bytes.Buffer
+	j := NewJSONL(&out, "main")
+	j.begin(src, "event", 3, 0, 7)
+	if err := errors.Join(j.rows(records, 2), j.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	for i, line := range strings.SplitAfter(strings.TrimSuffix(out.String(), "\n"), "\n") {
+		if !json.Valid([]byte(line)) || !strings.HasPrefix(line, `{"ring":"main","map":"flows","kind":"event","seq":3,"scan":null,"time_ns":7,"key":null,"value":{"bytes":5,`) {
+			t.Errorf("record %d: %s", i, line)
+		}
+	}
+	if got := printTable(t, false, src, records); strings.Contains(got, "key") || !strings.Contains(got, "value.comm") {
+		t.Error(got)
+	}
+}

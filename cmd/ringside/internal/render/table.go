@@ -72,7 +72,7 @@ func (s *sheet) head(i int) string {
 // Rows prints the first n rows of b.
 func (t *Table) Rows(b *ringside.Batch, n int) error {
 	t.begin(b.Source)
-	return t.rows(b, n, b.Scan, b.Time())
+	return t.rows(rowsOf(b), n, b.Scan, b.Time())
 }
 
 // begin turns to the sheet of a source.
