@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -24,7 +23,7 @@ static void *watch_stats(void *arg)
 			exit(1);
 		}
 		rows = s.rows;
-		sched_yield();
+		poll(NULL, 0, 1);
 	}
 	return NULL;
 }
