@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 )
 
@@ -51,6 +52,9 @@ func inspect(path string, o Options) (*Info, error) {
 		return nil, err
 	}
 	defer s.Close()
+	if s.info.Type == ebpf.RingBuf {
+		s.info.Engine = EngineRingbuf // of mode events; there is nothing to try out without taking records
+	}
 	err = s.prepare()
 	info := s.Info()
 	return &info, err

@@ -54,7 +54,7 @@ var mapTypes = [...]mapType{
 	ebpf.SkStorage:           {name: "sk_storage", refuse: refuseStorage},
 	ebpf.DevMapHash:          {name: "devmap_hash", refuse: refuseDevice},
 	ebpf.StructOpsMap:        {name: "struct_ops", refuse: "it holds a kernel interface, not data"},
-	ebpf.RingBuf:             {name: "ringbuf", refuse: "it is a stream with a single read position, not a table; a second reader would take its owner's records"},
+	ebpf.RingBuf:             {name: "ringbuf", refuse: "it is a stream with a single read position, not a table; mode: events takes its records, and makes ringside their only reader"},
 	ebpf.InodeStorage:        {name: "inode_storage", refuse: refuseStorage},
 	ebpf.TaskStorage:         {name: "task_storage", refuse: refuseStorage},
 	ebpf.BloomFilter:         {name: "bloom_filter", refuse: "it answers whether a value may be in it, and cannot be listed"},

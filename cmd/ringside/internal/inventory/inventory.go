@@ -111,7 +111,10 @@ func newMap(e reader.Entry) Map {
 		Readable: e.Err == nil, Engine: i.Engine, EngineReason: i.EngineReason,
 	}
 	if e.Err != nil {
-		m.Engine, m.EngineReason = "", without(e.Path, e.Err)
+		m.EngineReason = without(e.Path, e.Err)
+		if m.Engine != reader.EngineRingbuf { // which reads no rows, but events
+			m.Engine = ""
+		}
 	}
 	return m
 }

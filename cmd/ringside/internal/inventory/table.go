@@ -67,7 +67,7 @@ func (m *Map) valueCell() string {
 }
 
 func (m *Map) engineCell() string {
-	if m.Readable {
+	if m.Engine != "" {
 		return m.Engine
 	}
 	return "none"
