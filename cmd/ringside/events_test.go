@@ -40,7 +40,7 @@ func TestTailShowsEvents(t *testing.T) {
 	out := s.as(bpftest.Nobody).run("tail", "-o", "jsonl", "-n", "3").exits(exitOK).stdout
 	lines := strings.Split(strings.TrimSpace(out), "\n")
 	for i, line := range lines {
-		head := `{"ring":"main","map":"opens","kind":"event","seq":0,"scan":0,"time_ns":`
+		head := `{"ring":"main","map":"opens","kind":"event","seq":0,"scan":null,"time_ns":`
 		tail := `,"submitter":5,"length":32}}`
 		if !strings.HasPrefix(line, head) || !strings.HasSuffix(line, tail) ||
 			!strings.Contains(line, fmt.Sprintf(`,"key":null,"value":{"seq":%d,"time_ns":`, i)) {
