@@ -27,6 +27,9 @@ var (
 	// ErrHangs: the sidecar holds the connection and has stopped beating; see
 	// [Stats.Away] and [KindHangs].
 	ErrHangs = errors.New("the sidecar does not beat: it hangs or is stopped")
+	// ErrBarred: a reader of this user was evicted from this lossless ring a while
+	// ago; the text says when it may attach again.
+	ErrBarred = shm.ErrBarred
 	// ErrCorrupt: the ring contradicts itself; reading has ended.
 	ErrCorrupt = shm.ErrCorrupt
 

@@ -141,9 +141,3 @@ func (d *decoder) items(name string, item func(n *yaml.Node, path string)) field
 func (d *decoder) group(name string, fields ...field) field {
 	return field{name, func(n *yaml.Node, path string) { d.mapping(n, path, fields...) }}
 }
-
-// only accepts the one thing that this version can do, and keeps nothing.
-func (d *decoder) only(name string, now []string, later ...string) field {
-	var ignored string
-	return value(d, name, &ignored, func(s string) (string, error) { return s, choose(s, now, later...) })
-}

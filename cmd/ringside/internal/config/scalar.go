@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -139,18 +140,10 @@ func checkName(s string, most int) error {
 	return nil
 }
 
-// choose accepts what this version can do, and tells what a later one will do
-// from what is a mistake.
-func choose(s string, now []string, later ...string) error {
-	for _, k := range now {
-		if s == k {
-			return nil
-		}
+// choose accepts one of a few words.
+func choose(s string, known []string) error {
+	if slices.Contains(known, s) {
+		return nil
 	}
-	for _, k := range later {
-		if s == k {
-			return fmt.Errorf("%q is not in this version; use %s", s, strings.Join(now, " or "))
-		}
-	}
-	return errors.New(strconv.Quote(s) + " is unknown; use " + strings.Join(now, " or "))
+	return errors.New(strconv.Quote(s) + " is unknown; use " + strings.Join(known, " or "))
 }
