@@ -10,3 +10,6 @@ package scan
 // Relocations of line numbers, which no loader reads, and the compiler's labels: a quarter of an object
 // that the privileged binary contains.
 //go:generate llvm-objcopy --remove-section=.rel.BTF.ext --remove-section=.rel.BTF --remove-section=.llvm_addrsig --wildcard --strip-symbol=LBB* scan_bpfel.o
+
+// What is embedded: see object.go.
+//go:generate sh -c "gzip -9n < scan_bpfel.o > scan_bpfel.o.gz"

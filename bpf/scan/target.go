@@ -116,7 +116,7 @@ func (t *Target) load(program string, rowSize, rowsBytes int) (*ebpf.Collection,
 }
 
 func (t *Target) loadOnce(program string, rowSize, rowsBytes int, direct bool) (*ebpf.Collection, error) {
-	spec, err := loadScan()
+	spec, err := loadPacked()
 	if err != nil {
 		return nil, err
 	}
