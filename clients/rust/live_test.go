@@ -6,14 +6,17 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"math/bits"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/ringside-bpf/ringside/shm"
+	"github.com/ringside-bpf/ringside/shm/handoff"
 )
 
 // patience is how long a test waits for what must happen. It asserts nothing
@@ -209,4 +212,70 @@ func TestLeaksNothing(t *testing.T) {
 	if after := c.expect(t, "after"); after != before {
 		t.Errorf("descriptors and mappings: %s before, %s after", before, after)
 	}
+}
+
+// Leases of rows that are overwritten while they are looked at give whole rows or
+// nothing, however fast the publisher is.
+func TestLeasesUnderFire(t *testing.T) {
+	s := open(t, 64<<10)
+	f := addFeed(t, s.ring, 0)
+	c := start(t, "fire", s.path)
+	c.expect(t, "attached")
+	for range 10_000 {
+		f.publish(t, 50)
+	}
+	if err := s.ring.Finish(t.Context(), shm.StateEnded); err != nil {
+		t.Fatal(err)
+	}
+	var rows, lost uint64
+	if _, err := fmt.Sscan(c.expect(t, "gone"), &rows, &lost); err != nil {
+		t.Fatal(err)
+	}
+	if rows+lost != f.rows {
+		t.Errorf("%d rows and %d lost of %d", rows, lost, f.rows)
+	}
+	t.Logf("%d rows, %d lost", rows, lost)
+}
+
+// A table follows keyframes and changes, and says when it cannot.
+func TestKeepsATable(t *testing.T) {
+	s := open(t, 1<<20)
+	f := addFeed(t, s.ring, shm.SourceChanges)
+	c := start(t, "table", s.path)
+	c.expect(t, "attached")
+	word := func(n uint64) uint64 { return bits.RotateLeft64(n*0x9E3779B97F4A7C15+2, 14) }
+	expect := func(want string) {
+		t.Helper()
+		if got := c.expect(t, "table"); got != want {
+			t.Errorf("table is %s, expected %s", got, want)
+		}
+	}
+	f.scan++
+	f.frame(t, shm.KindRows, wholeScan, 1, 2)
+	expect(fmt.Sprintf("true 1 [(1, %d), (2, %d)]", word(1), word(2)))
+	f.scan++
+	f.frame(t, shm.KindRows, shm.FlagFirst, 3)
+	f.frame(t, shm.KindDeletes, shm.FlagLast, 1)
+	expect(fmt.Sprintf("true 2 [(2, %d), (3, %d)]", word(2), word(3)))
+	f.scan++
+	f.frame(t, shm.KindRows, shm.FlagFirst, 4) // breaks off
+	f.scan++
+	f.frame(t, shm.KindRows, shm.FlagFirst|shm.FlagLast, 5)
+	expect(fmt.Sprintf("false 2 [(2, %d), (3, %d)]", word(2), word(3)))
+	if lease := <-s.joined; !asked(lease) {
+		t.Error("a stale table did not ask for a keyframe")
+	}
+	f.scan++
+	f.frame(t, shm.KindRows, wholeScan, 6)
+	expect(fmt.Sprintf("true 5 [(6, %d)]", word(6)))
+}
+
+// asked waits until the consumer asks for a keyframe of the first source.
+func asked(lease *handoff.Lease) bool {
+	for end := time.Now().Add(patience); time.Now().Before(end); runtime.Gosched() {
+		if n, ok := lease.Consumer.TakeAsk(); ok {
+			return n == 0
+		}
+	}
+	return false
 }

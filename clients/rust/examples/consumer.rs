@@ -63,17 +63,17 @@ fn main() {
     let (role, socket) = match &args[..] {
         [_, role, socket] => (role.as_str(), socket),
         _ => {
-            eprintln!("usage: consumer read|head|table|count|leaks|ask SOCKET");
+            eprintln!("usage: consumer read|table|count|leaks|ask|fire SOCKET");
             exit(64)
         }
     };
-    let start = if role == "head" { Start::Head } else { Start::Oldest };
-    let options = Options { socket: socket.into(), start, ..Default::default() };
+    let options = Options { socket: socket.into(), start: Start::Oldest, ..Default::default() };
     let done = match role {
         "count" => count(options),
         "leaks" => leaks(options),
         "table" => table(options),
         "ask" => ask(options),
+        "fire" => fire(options),
         _ => read(options),
     };
     if let Err(e) = done {
@@ -210,5 +210,26 @@ fn ask(options: Options) -> Result<(), Error> {
     sub.ask(None)?;
     println!("asked all");
     line();
+    Ok(())
+}
+
+/// Checks rows in place until the sidecar has gone, and says how many there were and how many were lost.
+fn fire(options: Options) -> Result<(), Error> {
+    let mut sub = Subscription::attach(options)?;
+    println!("attached");
+    let torn = |view: &View<'_>| {
+        let mut rows = view.rows::<Key, Flow>().unwrap_or_else(|e| wrong(&e.to_string()));
+        let torn = rows.find(|(key, flow)| *flow != Flow::make(flow.row) || key.id != flow.row as u32);
+        (view.kind, torn)
+    };
+    while let Some((kind, torn)) = sub.view(torn)? {
+        if let Some(row) = torn {
+            wrong(&format!("torn row: {:?}", row));
+        }
+        if kind == Kind::Gone {
+            println!("gone {} {}", sub.stats().rows, sub.stats().lost_rows);
+            return Ok(());
+        }
+    }
     Ok(())
 }

@@ -30,7 +30,7 @@ impl<'a> EventTable<'a> {
         let (offset, len) =
             (self.payload.u32(self.at + i * 8) as usize, self.payload.u32(self.at + i * 8 + 4) as usize);
         let at = offset.checked_sub(FRAME_HEADER)?;
-        (at <= self.payload.len() && len <= self.payload.len() - at).then(|| (at, len))
+        (at <= self.payload.len() && len <= self.payload.len() - at).then_some((at, len))
     }
 
     #[inline]

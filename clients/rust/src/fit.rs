@@ -124,7 +124,7 @@ impl<'a> Spot<'a> {
             bits: false,
             of: elem,
         };
-        (part.end() <= spot.end()).then(|| spot)
+        (part.end() <= spot.end()).then_some(spot)
     }
 
     fn overlaps(&self, part: &Part) -> bool {

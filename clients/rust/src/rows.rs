@@ -30,6 +30,11 @@ impl<K: Plain, V: Plain> Iterator for Rows<'_, K, V> {
         self.0.next()
     }
 
+    #[inline(always)]
+    fn fold<B, F: FnMut(B, (K, V)) -> B>(self, init: B, f: F) -> B {
+        self.0.fold(init, f)
+    }
+
     fn size_hint(&self) -> (usize, Option<usize>) {
         self.0.size_hint()
     }

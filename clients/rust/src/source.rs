@@ -111,11 +111,7 @@ impl Source {
 
     /// Bytes from one CPU's value to the next; of the value if the map is not per CPU.
     pub(crate) fn slot_size(&self) -> usize {
-        if self.cpus > 0 {
-            self.value_size / self.cpus
-        } else {
-            self.value_size
-        }
+        self.value_size / self.cpus.max(1)
     }
 
     /// Holds K and V against the map's own types: the first time they are asked for, not for every batch.

@@ -268,7 +268,7 @@ impl Subscription {
         self.stats.lost_rows = self.stats.lost_rows.wrapping_add(lost.rows);
         self.told = now;
         // Only what was skipped and turned out to be no frame at all: pads.
-        (lost.frames > 0).then(|| lost)
+        (lost.frames > 0).then_some(lost)
     }
 
     /// Makes an error the last thing that is said.
@@ -405,7 +405,7 @@ impl Subscription {
         }
         match (self.away.due, &self.line) {
             (Some(due), None) => Some(due.saturating_duration_since(Instant::now())),
-            _ => self.raise().then(|| TICK),
+            _ => self.raise().then_some(TICK),
         }
     }
 

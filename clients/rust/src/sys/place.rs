@@ -88,8 +88,14 @@ impl<'a> Place<'a> {
         self.at
     }
 
-    load!(/// The byte at `offset`.
-        u8, u8, AtomicU8, |place: Place<'_>, offset| place.u8(offset));
+    /// The byte at `offset`.
+    #[inline(always)]
+    pub fn u8(self, offset: usize) -> u8 {
+        assert!(offset < self.len, "outside the place");
+        // SAFETY: the byte is inside (asserted) and alive ('a); for the reference see `load`.
+        unsafe { &*(self.at.add(offset) as *const AtomicU8) }.load(Ordering::Relaxed)
+    }
+
     load!(/// The two bytes at `offset`, little-endian. If they do not lie aligned, they are loaded one by one.
         u16, u16, AtomicU16, |place: Place<'_>, offset| u16::from(place.u8(offset)) | u16::from(place.u8(offset + 1)) << 8);
     load!(/// The four bytes at `offset`, little-endian. If they do not lie aligned, they are loaded in halves.
@@ -113,10 +119,11 @@ impl<'a> Place<'a> {
     /// Copies whole words to the front of `to`.
     pub(crate) fn copy_to_words(self, to: &mut [u64]) {
         assert!(self.len % 8 == 0 && self.at as usize % 8 == 0);
-        // SAFETY: nothing but what is known of it changes: it was just looked at.
-        let aligned: Place<'_> = unsafe { Place::new(self.at, self.len, 8) };
+        let from = self.at as *const AtomicU64;
         for (i, word) in to[..self.len / 8].iter_mut().enumerate() {
-            *word = aligned.u64(i * 8);
+            // SAFETY: i < len / 8, so the word is inside and alive ('a); aligned, as was asserted. For the reference
+            // see `load`.
+            *word = unsafe { &*from.add(i) }.load(Ordering::Relaxed);
         }
     }
 }

@@ -80,35 +80,57 @@ impl<'a, T: Plain> Column<'a, T> {
     pub fn get(&self, i: usize) -> T {
         T::load(self.raw.get(i))
     }
-
-    /// Row `i`, loaded with what is known at compile time: that every load of a field is inside the row, and,
-    /// but for packed types, aligned.
-    ///
-    /// # Safety
-    /// `i < rows()`
-    #[inline(always)]
-    unsafe fn load(&self, i: usize) -> T {
-        let at = self.raw.at.add(i * self.raw.stride);
-        if self.aligned {
-            T::load(Place::new(at, T::SIZE, T::ALIGN))
-        } else {
-            T::load(Place::new(at, T::SIZE, 1))
-        }
-    }
 }
 
 /// Walks two columns of equally many rows.
 pub(crate) struct Pairs<'a, K, V> {
-    keys: Column<'a, K>,
-    values: Column<'a, V>,
-    next: usize,
-    rows: usize,
+    /// The next row of either column, while `left` is not 0.
+    key: *const u8,
+    value: *const u8,
+    key_stride: usize,
+    value_stride: usize,
+    left: usize,
+    /// Every key lies at a multiple of `K::ALIGN`, every value at one of `V::ALIGN`.
+    aligned: bool,
+    lives: PhantomData<Place<'a>>,
+    are: PhantomData<fn() -> (K, V)>,
 }
+
+// SAFETY: as for Place, of which this is many.
+unsafe impl<K, V> Send for Pairs<'_, K, V> {}
+// SAFETY: as above.
+unsafe impl<K, V> Sync for Pairs<'_, K, V> {}
 
 impl<'a, K: Plain, V: Plain> Pairs<'a, K, V> {
     pub fn new(keys: Column<'a, K>, values: Column<'a, V>) -> Pairs<'a, K, V> {
-        let rows = keys.rows().min(values.rows());
-        Pairs { keys, values, next: 0, rows }
+        Pairs {
+            key: keys.raw.at,
+            value: values.raw.at,
+            key_stride: keys.raw.stride,
+            value_stride: values.raw.stride,
+            left: keys.rows().min(values.rows()),
+            aligned: keys.aligned && values.aligned,
+            lives: PhantomData,
+            are: PhantomData,
+        }
+    }
+
+    /// Loads the next row, with what is known at compile time: that every load of a field is inside the row, and,
+    /// if ALIGNED, at a multiple of its size.
+    ///
+    /// # Safety
+    /// `left` > 0, and `aligned` is ALIGNED or ALIGNED is false.
+    #[inline(always)]
+    unsafe fn load_next<const ALIGNED: bool>(&mut self) -> (K, V) {
+        let row = (
+            K::load(Place::new(self.key, K::SIZE, if ALIGNED { K::ALIGN } else { 1 })),
+            V::load(Place::new(self.value, V::SIZE, if ALIGNED { V::ALIGN } else { 1 })),
+        );
+        self.left -= 1;
+        // Behind the last row they point to nothing, and are not used.
+        self.key = self.key.wrapping_add(self.key_stride);
+        self.value = self.value.wrapping_add(self.value_stride);
+        row
     }
 }
 
@@ -117,17 +139,32 @@ impl<K: Plain, V: Plain> Iterator for Pairs<'_, K, V> {
 
     #[inline(always)]
     fn next(&mut self) -> Option<(K, V)> {
-        if self.next >= self.rows {
+        if self.left == 0 {
             return None;
         }
-        let i = self.next;
-        self.next += 1;
-        // SAFETY: i < self.rows, which is at most the rows of either column.
-        Some(unsafe { (self.keys.load(i), self.values.load(i)) })
+        // SAFETY: left > 0, so that both pointers are to rows inside the payload (`Strided::new`), which lives for
+        // 'a; the rows have the types' sizes (`Column::new`). ALIGNED is what `aligned` is.
+        Some(unsafe { if self.aligned { self.load_next::<true>() } else { self.load_next::<false>() } })
+    }
+
+    /// The same, with one decision for all rows.
+    #[inline(always)]
+    fn fold<B, F: FnMut(B, (K, V)) -> B>(mut self, init: B, mut f: F) -> B {
+        let mut all = init;
+        if self.aligned {
+            while self.left > 0 {
+                // SAFETY: left > 0 as above, and `aligned` is true.
+                all = f(all, unsafe { self.load_next::<true>() });
+            }
+        }
+        while self.left > 0 {
+            // SAFETY: left > 0 as above; nothing is said of alignment.
+            all = f(all, unsafe { self.load_next::<false>() });
+        }
+        all
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.rows - self.next;
-        (left, Some(left))
+        (self.left, Some(self.left))
     }
 }

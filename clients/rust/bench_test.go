@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rust_test
+
+import (
+	"encoding/json"
+	"os/exec"
+	"testing"
+)
+
+// What one row costs: frames of 2048 rows, 4-byte keys, 32-byte values, all in the ring already.
+func BenchmarkRows(b *testing.B) {
+	s := open(b, 16<<20)
+	f := addFeed(b, s.ring, 0)
+	for range 17 {
+		f.publish(b, 2048)
+	}
+	bench := example(b, "bench")
+	for b.Loop() {
+		out, err := exec.Command(bench, s.path).Output()
+		if err != nil {
+			b.Fatal(err)
+		}
+		var r struct {
+			Rows   uint64
+			Lease  float64 `json:"lease_ns_per_row"`
+			Copies float64 `json:"copies_ns_per_row"`
+		}
+		if err := json.Unmarshal(out, &r); err != nil || r.Rows+2048 != f.rows {
+			b.Fatalf("%v: %s", err, out)
+		}
+		b.ReportMetric(r.Lease, "lease-ns/row")
+		b.ReportMetric(r.Copies, "copies-ns/row")
+	}
+}

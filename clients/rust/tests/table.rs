@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! A table is fresh only if it is what the stream said.
+
+mod common;
+
+use common::{Image, DELETES, FIRST, KEYFRAME, LAST, ROWS, WHOLE};
+use ringside::{ErrorKind, Subscription, Table};
+
+fn image() -> Image {
+    let mut image = Image::new(32768);
+    image.source("s", 4, 8, "");
+    image
+}
+
+/// Freshness and content whenever the table changed.
+fn follow(image: &Image, mut table: Table<u32, u64>) -> Vec<(bool, Vec<(u32, u64)>)> {
+    let mut sub = Subscription::open_bytes(&image.bytes, None).unwrap();
+    let mut seen = Vec::new();
+    while table.follow(&mut sub).unwrap() {
+        let mut rows: Vec<_> = table.iter().map(|(&k, &v)| (k, v)).collect();
+        rows.sort_unstable();
+        seen.push((table.is_fresh(), rows));
+    }
+    seen
+}
+
+#[test]
+fn applies_scans_as_a_whole() {
+    let mut i = image();
+    i.frame(ROWS, LAST, &[(9, 9)]); // of a scan that began before
+    i.scan = 2;
+    i.frame(ROWS, FIRST | KEYFRAME, &[(1, 10), (2, 20)]);
+    i.frame(ROWS, LAST | KEYFRAME, &[(3, 30)]);
+    i.scan = 3;
+    i.frame(ROWS, FIRST, &[(2, 21), (4, 40)]);
+    i.frame(DELETES, 0, &[(1, 0)]);
+    i.frame(ROWS, LAST, &[]);
+    i.scan = 4;
+    i.frame(DELETES, FIRST | LAST, &[(4, 0)]);
+    assert_eq!(
+        follow(&i, Table::new("s")),
+        [
+            (true, vec![(1, 10), (2, 20), (3, 30)]),
+            (true, vec![(2, 21), (3, 30), (4, 40)]),
+            (true, vec![(2, 21), (3, 30)]),
+        ]
+    );
+    assert_eq!(follow(&i, Table::new("another")), []);
+}
+
+#[test]
+fn a_scan_that_broke_off_makes_it_stale() {
+    let mut i = image();
+    i.frame(ROWS, WHOLE, &[(1, 1)]);
+    i.scan = 2;
+    i.frame(ROWS, FIRST, &[(1, 2)]);
+    i.scan = 3;
+    i.frame(ROWS, FIRST | LAST, &[(2, 2)]); // not to be applied: what came before it is not known
+    i.scan = 4;
+    i.frame(ROWS, WHOLE, &[(5, 5)]);
+    assert_eq!(follow(&i, Table::new("s")), [(true, vec![(1, 1)]), (false, vec![(1, 1)]), (true, vec![(5, 5)])]);
+}
+
+#[test]
+fn a_gap_makes_it_stale() {
+    let mut i = image();
+    i.frame(ROWS, WHOLE, &[(1, 1)]);
+    i.src_seq += 1;
+    i.scan = 3;
+    i.frame(ROWS, FIRST | LAST, &[(2, 2)]);
+    i.scan = 4;
+    i.frame(ROWS, FIRST | KEYFRAME, &[(5, 5)]);
+    i.src_seq += 1;
+    i.frame(ROWS, LAST | KEYFRAME, &[(6, 6)]);
+    assert_eq!(follow(&i, Table::new("s")), [(true, vec![(1, 1)]), (false, vec![(1, 1)])]);
+}
+
+#[test]
+fn memory_is_bounded() {
+    let mut i = image();
+    let rows: Vec<_> = (0..100).map(|k| (k, 0)).collect();
+    i.frame(ROWS, WHOLE, &rows);
+    let mut sub = Subscription::open_bytes(&i.bytes, None).unwrap();
+    let mut table = Table::<u32, u64>::with_limit("s", 99);
+    assert_eq!(table.follow(&mut sub).unwrap_err().kind(), ErrorKind::TableFull);
+    assert!(!table.is_fresh() && table.is_empty());
+}
