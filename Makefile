@@ -89,6 +89,7 @@ endif
 
 test-plain: check-go
 	@$(if $(as-root),:,echo "not root: tests that need real BPF maps skip with their reason (go test -v shows it)")
+	@command -v $${CARGO:-cargo} >/dev/null || echo "no cargo: leaving out the Rust client"
 	$(private) $(GO) test -count=1 -timeout 4m ./...
 
 demo: bin/ringside ## the whole product in ten seconds; needs root
@@ -138,4 +139,4 @@ install: build docs ## into DESTDIR/PREFIX (/usr/local)
 	install -D -m 0644 bin/share/ringside.fish '$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/ringside.fish'
 
 clean: ## remove bin/
-	rm -rf bin
+	rm -rf bin clients/rust/target

@@ -66,7 +66,8 @@ func example(tb testing.TB, name string) string {
 
 // The crate's own tests, those in its documentation included.
 func TestCargo(t *testing.T) {
-	run(t, cargo(t, "test"))
+	run(t, cargo(t, "test", "--lib", "--tests"))
+	run(t, cargo(t, "test", "--doc"))
 }
 
 // Warnings are for people who have another compiler than we do, but not here.

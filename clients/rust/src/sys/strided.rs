@@ -144,7 +144,13 @@ impl<K: Plain, V: Plain> Iterator for Pairs<'_, K, V> {
         }
         // SAFETY: left > 0, so that both pointers are to rows inside the payload (`Strided::new`), which lives for
         // 'a; the rows have the types' sizes (`Column::new`). ALIGNED is what `aligned` is.
-        Some(unsafe { if self.aligned { self.load_next::<true>() } else { self.load_next::<false>() } })
+        Some(unsafe {
+            if self.aligned {
+                self.load_next::<true>()
+            } else {
+                self.load_next::<false>()
+            }
+        })
     }
 
     /// The same, with one decision for all rows.

@@ -25,8 +25,16 @@ pub struct Image {
 impl Image {
     /// A ring of `data` bytes that has ended.
     pub fn new(data: usize) -> Image {
-        let mut image =
-            Image { bytes: vec![0; DATA_OFF + data], head: 0, sources: 0, heap: 0, seq: 0, rows: 0, scan: 1, src_seq: 0 };
+        let mut image = Image {
+            bytes: vec![0; DATA_OFF + data],
+            head: 0,
+            sources: 0,
+            heap: 0,
+            seq: 0,
+            rows: 0,
+            scan: 1,
+            src_seq: 0,
+        };
         image.bytes[..8].copy_from_slice(b"RINGSIDE");
         for (at, word) in [
             (8, 1 | 1 << 16 | 4096 << 32),
