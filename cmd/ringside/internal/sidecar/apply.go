@@ -119,7 +119,7 @@ func (s *Sidecar) remake(x *ringPlan, now time.Time) (old *epoch, err error) {
 		return nil, nil
 	}
 	// Word for word: others read the name without the mutex.
-	r.config.Bytes, r.config.StallTimeout = x.fresh.config.Bytes, x.fresh.config.StallTimeout
+	r.config.Bytes, r.config.Lossless, r.config.StallTimeout = x.fresh.config.Bytes, x.fresh.config.Lossless, x.fresh.config.StallTimeout
 	r.config.Allow, r.config.Origin = x.fresh.config.Allow, x.fresh.config.Origin
 	return r.begin(x.room, nil, now)
 }
