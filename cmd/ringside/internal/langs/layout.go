@@ -3,8 +3,8 @@
 package langs
 
 import (
-	"cmp"
 	"slices"
+	"sort"
 
 	"github.com/ringside-bpf/ringside/shm/schema"
 )
@@ -89,9 +89,7 @@ func fieldsOf(t *schema.Type, base int) []schema.Field {
 			all = append(all, f)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b schema.Field) int {
-		return cmp.Compare(a.Offset*8+a.BitOffset, b.Offset*8+b.BitOffset)
-	})
+	sort.SliceStable(all, func(i, j int) bool { return firstBit(all[i]) < firstBit(all[j]) })
 	return all
 }
 

@@ -6,7 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"maps"
-	"slices"
+	"sort"
 
 	"golang.org/x/sys/unix"
 
@@ -179,8 +179,9 @@ func busiest(list []process, before, now map[uint32]demo.Process, seconds float6
 			CPU:      float64(p.RuntimeNs-old.RuntimeNs) / 1e9 / seconds,
 			Syscalls: float64(p.Syscalls-old.Syscalls) / seconds})
 	}
-	slices.SortFunc(list, func(a, b process) int {
-		return cmp.Or(cmp.Compare(b.CPU, a.CPU), cmp.Compare(b.Syscalls, a.Syscalls), cmp.Compare(a.PID, b.PID))
+	sort.Slice(list, func(i, j int) bool { // see status.Judge
+		a, b := &list[i], &list[j]
+		return cmp.Or(cmp.Compare(b.CPU, a.CPU), cmp.Compare(b.Syscalls, a.Syscalls), cmp.Compare(a.PID, b.PID)) < 0
 	})
 	return list
 }

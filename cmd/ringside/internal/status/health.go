@@ -4,7 +4,7 @@ package status
 
 import (
 	"cmp"
-	"slices"
+	"sort"
 )
 
 // State is one word for all.
@@ -63,8 +63,10 @@ type Facts struct {
 // Judge sums reasons up. They are put in an order that does not jump about
 // between two looks.
 func Judge(f Facts, reasons []Reason) Health {
-	slices.SortStableFunc(reasons, func(a, b Reason) int {
-		return cmp.Or(cmp.Compare(a.Code, b.Code), cmp.Compare(a.Message, b.Message))
+	// Not by package slices, whose sort is compiled anew for every type, 10 kB each.
+	sort.SliceStable(reasons, func(i, j int) bool {
+		a, b := &reasons[i], &reasons[j]
+		return cmp.Or(cmp.Compare(a.Code, b.Code), cmp.Compare(a.Message, b.Message)) < 0
 	})
 	h := Health{State: OK, Reasons: reasons}
 	if reasons == nil {

@@ -58,7 +58,7 @@ func (p *Page) Table(w io.Writer, bold bool) error {
 		line := make([]string, cells.Len())
 		for i := range line {
 			if f := p.shown(cells, i); f != nil {
-				line[i] = strconv.FormatFloat(p.rate(&rows[r], f), 'f', 1, 64)
+				line[i] = strconv.FormatFloat(p.rate(rows[r], f), 'f', 1, 64)
 			} else {
 				line[i] = cut(cells.Append(nil, i, rows[r].key, rows[r].value))
 			}
@@ -169,11 +169,11 @@ func (p *Page) JSON(w io.Writer) error {
 			rates := map[string]float64{}
 			for i := range cells.Len() {
 				if f := p.shown(cells, i); f != nil {
-					rates[f.Name] = p.rate(&rows[r], f)
+					rates[f.Name] = p.rate(rows[r], f)
 				}
 			}
 			if p.By != nil {
-				rates[p.By.Name] = p.rate(&rows[r], p.By)
+				rates[p.By.Name] = p.rate(rows[r], p.By)
 			}
 			text, err := json.Marshal(rates)
 			if err != nil {

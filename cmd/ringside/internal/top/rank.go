@@ -26,26 +26,27 @@ type row struct {
 }
 
 // best are the rows with the highest ranks; before is nil without rates.
-func (r *Ranking) best(now, before *ringside.RawSnapshot) []row {
-	var list []row
+func (r *Ranking) best(now, before *ringside.RawSnapshot) []*row {
+	var list []*row
 	for key, value := range now.All() {
 		x := row{key: key, value: value}
 		if before != nil {
 			x.before = before.Get(key)
 		}
 		x.rank = r.rank(&x)
-		if len(list) == r.Rows && compare(x, list[len(list)-1]) >= 0 {
+		if len(list) == r.Rows && compare(&x, list[len(list)-1]) >= 0 {
 			continue
 		}
-		at, _ := slices.BinarySearchFunc(list, x, compare)
-		list = slices.Insert(list[:min(len(list), r.Rows-1)], min(at, r.Rows-1), x)
+		kept := x // alone on the heap
+		at, _ := slices.BinarySearchFunc(list, &kept, compare)
+		list = slices.Insert(list[:min(len(list), r.Rows-1)], at, &kept)
 	}
 	return list
 }
 
 // compare puts higher ranks first, and has an order where they are equal, so that
 // a page that has not changed looks as it did.
-func compare(a, b row) int {
+func compare(a, b *row) int {
 	return cmp.Or(cmp.Compare(b.rank, a.rank), bytes.Compare(a.key, b.key))
 }
 
