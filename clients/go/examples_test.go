@@ -34,6 +34,8 @@ func TestExamplesRun(t *testing.T) {
 		Schema: (&schema.Schema{Key: structOf("struct syscall_key", 12, field("tgid", 0, u32), field("tid", 4, u32), field("nr", 8, s32)),
 			Value: structOf("struct syscall_count", 8, field("calls", 0, u64))}).Encode(),
 	})
+	one := connect{PID: 7, Port: 443}
+	addFeed(t, s.ring, eventInfo("connects")).events(t, bytesOf(&one))
 	flows.must(t, 1, 3)
 	row := func(process byte, a, b uint64) []byte { return append([]byte{process, 11: 0}, words(a, b)...) }
 	calls.raw(t, 12, 16, row(7, 1, 2), row(8, 30, 40), row(7, 5, 0))
@@ -47,6 +49,8 @@ func TestExamplesRun(t *testing.T) {
 		{"tail", nil, `flows {"id":2} {"row":2,`},
 		{"tail", nil, `syscalls {"tgid":8,"tid":0,"nr":0} [{"calls":30},{"calls":40}]`},
 		{"toptalkers", nil, "[8 7]"},
+		{"livetable", []string{"flows"}, `+ {"id":2} {"row":2,`},
+		{"eventtap", []string{"connects"}, `{"pid":7,"port":443}`},
 		{"lease", []string{"flows", "value.row"}, string(total)},
 	} {
 		t.Run(test.name, func(t *testing.T) { runExample(t, s.path, filepath.Join(bin, test.name), test.args, test.want) })

@@ -45,3 +45,15 @@ func valueOf[T any](b []byte) *T {
 	}
 	return (*T)(unsafe.Pointer(unsafe.SliceData(b)))
 }
+
+// slotsOf are the values of a per-CPU row, whose slots are multiples of 8: the
+// view of the source has checked that one holds a V.
+func slotsOf[V any](b []byte, cpus int) Slots[V] {
+	if len(b) == 0 || cpus == 0 {
+		return Slots[V]{}
+	}
+	return Slots[V]{unsafe.Pointer(unsafe.SliceData(b)), uintptr(len(b) / cpus), cpus}
+}
+
+// bytes is the memory of all slots.
+func (s Slots[V]) bytes() []byte { return unsafe.Slice((*byte)(s.base), s.cpus*int(s.stride)) }

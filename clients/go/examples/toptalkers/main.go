@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command toptalkers shows who makes the most system calls while `ringside demo` runs.
+// Command toptalkers shows who makes the most system calls while `ringside demo`
+// runs: a table of a map, looked at once a second, and what it was a second ago.
 package main
 
 import (
@@ -11,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"time"
 
 	ringside "github.com/ringside-bpf/ringside/clients/go"
 )
@@ -18,7 +20,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := watch(ctx); err != nil {
+	if err := watch(ctx); ctx.Err() == nil {
 		log.Fatal(err)
 	}
 }
@@ -29,32 +31,25 @@ type syscall struct {
 }
 
 func watch(ctx context.Context) error {
-	sub, err := ringside.Attach(ctx, ringside.Options{Source: "syscalls"})
+	table, err := ringside.OpenPerCPUTable[syscall, uint64](ctx, ringside.Options{Source: "syscalls"})
 	if err != nil {
 		return err
 	}
-	defer sub.Close()
-	rows, err := ringside.PerCPURowsOf[syscall, uint64](sub, "syscalls")
-	if err != nil {
-		return err
-	}
-	calls, whole := map[uint32]uint64{}, false // of one scan, by process
-	for batch, err := range sub.Batches(ctx) {
-		if err != nil {
+	defer table.Close()
+	before, second := map[syscall]uint64{}, time.NewTicker(time.Second)
+	for ; ; <-second.C {
+		if err := table.Wait(ctx); err != nil { // until it is fresh, if it is not
 			return err
 		}
-		if whole = batch.First || whole && batch.Kind == ringside.KindRows; batch.First {
-			clear(calls)
-		}
-		for key, slots := range rows.In(batch) {
+		now, rate := map[syscall]uint64{}, map[uint32]uint64{}
+		for key, slots := range table.Snapshot().All() {
 			for cpu := range slots.Len() {
-				calls[key.Process] += *slots.On(cpu)
+				now[key] += *slots.On(cpu)
 			}
+			rate[key.Process] += now[key] - min(now[key], before[key]) // a key may have come anew
 		}
-		if batch.Last && whole {
-			top := slices.SortedFunc(maps.Keys(calls), func(a, b uint32) int { return int(calls[b]) - int(calls[a]) })
-			fmt.Println(top[:min(10, len(top))])
-		}
+		before = now
+		top := slices.SortedFunc(maps.Keys(rate), func(a, b uint32) int { return int(rate[b]) - int(rate[a]) })
+		fmt.Println(top[:min(10, len(top))])
 	}
-	return nil
 }

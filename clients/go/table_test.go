@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ringside
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ringside-bpf/ringside/shm"
+)
+
+// A lap at every frame of a keyframe: the table never shows half of one.
+func TestLapsAtEveryFrameOfAKeyframe(t *testing.T) {
+	const frames = 8
+	for lapAt := range frames {
+		w := newWorld(t, uint64(lapAt))
+		m, table := w.models[0], w.tables[0]
+		keys := func(frame int) []uint32 { return []uint32{uint32(frame), uint32(frame + 100)} }
+		whole := func(round uint64, between func(frame int)) {
+			m.scan++
+			for f := range frames {
+				for _, k := range keys(f) {
+					m.content[k] = round<<32 | uint64(k)
+				}
+			}
+			for f := range frames {
+				flags := shm.FlagKeyframe
+				if f == 0 {
+					flags |= shm.FlagFirst
+				}
+				if f == frames-1 {
+					flags |= shm.FlagLast
+				}
+				m.frame(shm.KindRows, flags, keys(f))
+				between(f)
+			}
+			m.published = maps.Clone(m.content)
+		}
+		whole(1, func(int) { w.read(3) })
+		w.settle()
+		if !table.Fresh() || table.Len() != 2*frames {
+			t.Fatalf("%+v", table.Status())
+		}
+		before := table.Snapshot()
+		whole(2, func(f int) {
+			if w.read(f % 3); f == lapAt {
+				w.lap()
+			}
+		})
+		w.settle()
+		if lapAt < frames-1 && table.Fresh() {
+			t.Errorf("lap after frame %d: fresh", lapAt)
+		}
+		if s := table.Status(); !s.Fresh && (s.Reason != StaleLoss || s.Rows != 2*frames) {
+			t.Errorf("lap after frame %d: %+v", lapAt, s)
+		}
+		whole(3, func(int) { w.read(2) })
+		w.settle()
+		for k, v := range before.All() { // and a snapshot is what it was
+			if v != makeFlow(1<<32|uint64(k.ID)) {
+				t.Errorf("%v %+v", k, v)
+			}
+		}
+		if !table.Fresh() || before.Len() != 2*frames || !before.Fresh() || before.Scan() != 1 {
+			t.Errorf("%+v, snapshot of %d", table.Status(), before.Len())
+		}
+	}
+}
+
+// Every way to become stale, by its name, and back.
+func TestTableSaysWhyItIsStale(t *testing.T) {
+	never := func(int) bool { return true }
+	for want, happen := range map[StaleReason]func(*world, *mapModel){
+		StaleLoss: func(w *world, _ *mapModel) { w.lap() },
+		StaleBroken: func(w *world, m *mapModel) {
+			m.content[1] = 1
+			w.breakOff(m)
+			m.frame(shm.KindRows, shm.FlagFirst, nil)
+		},
+		StaleRestart: func(w *world, _ *mapModel) {
+			w.restart()
+		},
+		StaleReplaced: func(w *world, _ *mapModel) { w.replace(0) },
+		StaleRetired:  func(w *world, m *mapModel) { m.producer.Retire() },
+		StaleHangs:    func(w *world, _ *mapModel) { w.sub.setHanging(true) },
+		StaleLayout: func(w *world, m *mapModel) {
+			other := flowInfo("a")
+			other.ValueSize = 8
+			by := addFeed(w.t, w.s.ring, other)
+			m.producer.Supersede(by.producer)
+			by.raw(w.t, 4, 8, make([]byte, 12))
+		},
+	} {
+		w := newWorld(t, 1)
+		m, table := w.models[0], w.tables[0]
+		m.publish(w.r, true, never)
+		w.settle()
+		was := table.Snapshot()
+		if s := table.Status(); !s.Fresh || s.Reason != NotStale || s.Rows != was.Len() || s.Bytes == 0 || s.Scan != m.scan || s.TimeNS == 0 {
+			t.Fatalf("%+v", s)
+		}
+		happen(w, m)
+		w.misfits()
+		if s := table.Status(); s.Fresh || s.Reason != want || s.Rows != was.Len() {
+			t.Errorf("%v: %+v", want, s)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := table.Wait(ctx); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), want.String()) {
+			t.Errorf("%v: %v", want, err)
+		}
+		if want == StaleLayout || want == StaleRetired {
+			continue // for good
+		}
+		w.sub.setHanging(false)
+		w.sub.hangs = false
+		w.models[0].scan += 2
+		w.models[0].publish(w.r, true, never)
+		w.settle()
+		if err := table.Wait(deadline(t)); err != nil || !table.Fresh() {
+			t.Errorf("%v: %v", want, err)
+		}
+	}
+}
+
+// breakOff publishes the beginning of a scan of changes.
+func (w *world) breakOff(m *mapModel) {
+	m.scan++
+	m.frame(shm.KindRows, shm.FlagFirst, []uint32{1})
+	m.scan++
+}
+
+// misfits settles while errors of layouts come.
+func (w *world) misfits() {
+	for !w.idle() {
+		b, err := w.sub.step(deadline(w.t))
+		if err != nil && !errors.Is(err, ErrLayout) {
+			w.t.Fatal(err)
+		}
+		if b != nil {
+			w.tables[0].Apply(b)
+		}
+	}
+}
+
+// What the publisher must not do, a gap in a source's frames, is seen as well.
+func TestTableSeesAGapAlone(t *testing.T) {
+	w := newWorld(t, 1)
+	w.models[0].publish(w.r, true, func(int) bool { return true })
+	w.settle()
+	src := w.tables[0].src
+	w.tables[0].Apply(&Batch{Kind: KindRows, Source: src, First: true, Last: true, Scan: 2, sourceSeq: w.tables[0].next + 1})
+	if s := w.tables[0].Status(); s.Reason != StaleLoss {
+		t.Errorf("%+v", s)
+	}
+}
+
+// More rows than a map can hold come from no map.
+func TestTableIsBounded(t *testing.T) {
+	s := open(t, socketPath(t), 1<<20)
+	info := flowInfo("flows")
+	info.MaxEntries = 100
+	f := addFeed(t, s.ring, info)
+	sub := s.attach(t, Options{Start: StartOldest})
+	table, err := TableOf[flowKey, flow](sub, "flows")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rows := range []int{200, 201, 100} {
+		f.must(t, 1, rows)
+		table.Apply(next(t, sub, KindRows))
+		if want := rows <= 200; table.Fresh() != want || !want && (table.Status().Reason != StaleTooLarge || table.Len() != 200) {
+			t.Errorf("%d rows: %+v", rows, table.Status())
+		}
+	}
+}
+
+// Padding is zero in what is looked up, whatever the caller's memory holds, and
+// tells keys apart in the map, as it does for the kernel.
+func TestKeysWithHoles(t *testing.T) {
+	type key struct {
+		A uint8
+		_ uint8
+		B uint16
+		C uint8
+		D uint32
+	}
+	src := &Source{KeySize: 12, ValueSize: 8}
+	table := &Table[key, uint64]{holes: holesOf(whole(reflect.TypeFor[key]()))}
+	if got := fmt.Sprint(table.holes); got != "[{1 2} {5 8}]" {
+		t.Error(got)
+	}
+	table.replica.init(src)
+	table.whole(12, 8)
+	for i, pad := range []byte{0, 9} {
+		k, v := []byte{1, pad, 2, 0, 3, 0, 0, 0, 4, 0, 0, 0}, uint64(i)
+		table.put(k, bytesOf(&v), maxRows)
+	}
+	table.show(&Batch{Source: src})
+	k := key{A: 1, B: 2, C: 3, D: 4}
+	copy(bytesOf(&k)[5:8], "abc")
+	if v, ok := table.Get(k); !ok || v != 0 || table.Len() != 2 {
+		t.Error(v, ok, table.Len())
+	}
+}
+
+// Keys of every length are found, and removed, against a Go map.
+func TestStoreAgainstAMap(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for size := range 40 {
+		var rep replica
+		rep.init(&Source{KeySize: size, ValueSize: 3})
+		want := map[string]string{}
+		rep.whole(size, 3)
+		rep.show(&Batch{})
+		for range 30 {
+			rep.changes()
+			for range 60 {
+				k, v := make([]byte, size), []byte{byte(r.Uint32()), 1, 2}
+				for i := range k {
+					k[i] = byte(r.IntN(3))
+				}
+				if r.IntN(3) == 0 {
+					rep.remove(k)
+					delete(want, string(k))
+				} else if want[string(k)] = string(v); !rep.put(k, v, maxRows) {
+					t.Fatal("no room")
+				}
+			}
+			rep.show(&Batch{})
+		}
+		s := (&RawSnapshot{snapshot{store: rep.pin()}})
+		got := map[string]string{}
+		for k, v := range s.All() {
+			got[string(k)] = string(v)
+			if !slices.Equal(s.Get(k), v) {
+				t.Errorf("%x is not found", k)
+			}
+		}
+		if !maps.Equal(got, want) || s.Len() != len(want) {
+			t.Errorf("keys of %d bytes: %d rows, expected %d", size, len(got), len(want))
+		}
+		s.Release()
+	}
+}
