@@ -79,5 +79,6 @@ func columnOK(offset, stride, rows, size, length uint32) bool {
 		return true
 	}
 	end := uint64(offset) + uint64(rows-1)*uint64(stride) + uint64(size)
-	return offset >= HeaderBytes && stride >= size && end <= uint64(length)
+	// The rows of a source whose keys or values have no bytes are bounded, too.
+	return offset >= HeaderBytes && stride >= size && end <= uint64(length) && rows <= length
 }

@@ -34,6 +34,10 @@ func hostileGoldens() []golden {
 			f.put(f.flows(), Content{Kind: KindMark, Rows: 1}, pattern(64))
 			return f.fixed()
 		}, end{Error: "corrupt"}},
+		{"hostile-rows-of-nothing", "4 Gi rows of no bytes", func(f *forge) []byte {
+			f.put(f.log(), Content{Kind: KindRows, Rows: 1<<32 - 1}, nil)
+			return f.fixed()
+		}, end{Error: "corrupt"}},
 		{"hostile-deletes-outside", "keys that are gone, behind their frame", func(f *forge) []byte {
 			f.put(f.flows(), Content{Kind: KindDeletes, Rows: 17, KeyStride: 4}, pattern(64))
 			return f.fixed()

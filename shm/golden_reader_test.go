@@ -124,7 +124,7 @@ func plainRows(frame []byte, kind byte, n, keySize, valueSize uint64) (cells []s
 	u32 := func(at uint64) uint64 { return uint64(binary.LittleEndian.Uint32(frame[at:])) }
 	keys, keyStride, values, valueStride := u32(16), u32(20), u32(24), u32(28)
 	column := func(off, stride, size uint64) bool {
-		return n == 0 || off >= 64 && stride >= size && off+(n-1)*stride+size <= length
+		return n == 0 || off >= 64 && stride >= size && n <= length && off+(n-1)*stride+size <= length
 	}
 	text := func(at, size uint64) string { return `"` + hex.EncodeToString(frame[at:at+size]) + `"` }
 	switch kind {

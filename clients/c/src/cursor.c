@@ -24,7 +24,7 @@ static bool column_fits(uint32_t off, uint32_t stride, uint32_t rows, uint32_t s
 	if (rows == 0)
 		return true;
 	/* 64 bits hold any product of two of 32. */
-	return off >= FRAME_HEADER_BYTES && stride >= size &&
+	return off >= FRAME_HEADER_BYTES && stride >= size && rows <= length &&
 		(uint64_t)off + (uint64_t)(rows - 1) * stride + size <= length;
 }
 

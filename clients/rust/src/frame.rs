@@ -66,6 +66,7 @@ impl Header {
         self.rows == 0
             || off >= 64
                 && stride >= size
+                && self.rows <= self.length
                 && u64::from(off) + u64::from(self.rows - 1) * u64::from(stride) + u64::from(size)
                     <= u64::from(self.length)
     }
