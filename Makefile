@@ -93,6 +93,7 @@ endif
 test-plain: check-go
 	@$(if $(as-root),:,echo "not root: tests that need real BPF maps skip with their reason (go test -v shows it)")
 	@command -v $${CARGO:-cargo} >/dev/null || echo "no cargo: leaving out the Rust client"
+	@command -v gcc >/dev/null || echo "no C compiler: leaving out the C client (go test -v ./clients/c says what)"
 	$(private) $(GO) test -count=1 -timeout 4m ./...
 
 demo: bin/ringside ## the whole product in ten seconds; needs root

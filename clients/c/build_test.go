@@ -86,7 +86,7 @@ func build(t testing.TB, name string) string {
 }
 
 func makeIn(dir string, args ...string) error {
-	out, err := exec.Command("make", append([]string{"-j2", "O=" + dir}, args...)...).CombinedOutput()
+	out, err := exec.Command("make", append([]string{"-j2", "WERROR=-Werror", "O=" + dir}, args...)...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("make %v: %w\n%s", args, err, out)
 	}

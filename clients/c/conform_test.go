@@ -4,6 +4,7 @@ package c
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -33,6 +34,33 @@ func TestConform(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The same on arm64, where this machine can compile for it and play it: layout and
+// arithmetic, not memory order. It is one toolchain more, and never required.
+func TestConformArm64(t *testing.T) {
+	const triple = "aarch64-linux-gnu"
+	for _, tool := range []string{triple + "-gcc", "qemu-aarch64", "make"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skip(err)
+		}
+	}
+	dir := filepath.Join(buildDir, "arm64")
+	conform := filepath.Join(dir, "tests", "conform")
+	if err := makeIn(dir, "CC="+triple+"-gcc", "AR="+triple+"-ar", "all", conform); err != nil {
+		t.Fatal(err)
+	}
+	var want strings.Builder
+	for _, image := range images(t) {
+		text, err := os.ReadFile(strings.TrimSuffix(image, ".ring") + ".json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want.Write(text)
+	}
+	if got := output(t, "qemu-aarch64", append([]string{"-L", "/usr/" + triple, conform}, images(t)...)...); got != want.String() {
+		t.Error("reads other than its pairs say")
 	}
 }
 

@@ -172,3 +172,30 @@ func TestSuperseded(t *testing.T) {
 		t.Errorf("%d rows got of %d, %d lost, %d restarts", got, published, lost, restarts)
 	}
 }
+
+// The example shows the largest counters.
+func TestTop(t *testing.T) {
+	s := open(t, 1<<20)
+	f, err := addFeed(s.ring)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.publish(t.Context(), 100); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("RINGSIDE_SOCKET", s.path)
+	top := start(t, os.Geteuid(), filepath.Join(build(t, "asan"), "examples", "top"), "flows", "row")
+	for row := 99; row >= 90; row-- {
+		if got, want := top.expect(t, ""), fmt.Sprintf("%02x000000 %d", row, row); got != want {
+			t.Errorf("got %q, expected %q", got, want)
+		}
+		if row == 99 {
+			// Its output is not a terminal: more scans fill its buffer.
+			for range 200 {
+				if err := f.publish(t.Context(), 0); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+}

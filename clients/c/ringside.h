@@ -34,7 +34,7 @@
  *
  * Versions: the library allocates what it hands out, and later versions add
  * members at the end. What a program allocates is led by its size (options,
- * stats) or stays as it is (struct ringside_field).
+ * stats) or stays as it is (struct ringside_field, ringside_member).
  */
 #ifndef RINGSIDE_H
 #define RINGSIDE_H
@@ -134,7 +134,7 @@ RINGSIDE_API const char *ringside_strerror(int error);
 
 /* The sentence that belongs to r's last error, or to why there is no sidecar
  * just now; "" if there was none. It is valid until the next call with r. With
- * NULL: to the last failed attach or open_file of this thread. */
+ * NULL: to the last failed attach, open_file or check of this thread. */
 RINGSIDE_API const char *ringside_last_error(const struct ringside *r);
 
 /* ---- Reading ------------------------------------------------------------ */
@@ -384,6 +384,29 @@ RINGSIDE_API const struct ringside_constant *ringside_constant(const struct ring
  * is type itself. Fields of anonymous members are found as in C. 0 and *out with
  * the offset from type's start; -ENOENT: no such field; -EINVAL: no such path. */
 RINGSIDE_API int ringside_find(const struct ringside_type *type, const char *path, struct ringside_field *out);
+
+/*
+ * Holds a struct of the program against a source's keys or values (of one slot if
+ * per CPU), member by member:
+ *
+ *	static const struct ringside_member members[] = {
+ *		RINGSIDE_MEMBER(struct flow, packets), RINGSIDE_MEMBER(struct flow, bytes)};
+ *	ringside_check_value(src, sizeof(struct flow), members, 2)
+ *
+ * Do so once for each source that a batch names for the first time: a map can be
+ * replaced by one of another layout. Where the map carries no types only the size
+ * is compared. 0, or -EINVAL, and ringside_last_error(NULL) names what differs.
+ */
+struct ringside_member {
+	const char *path; /* as for ringside_find */
+	size_t offset, size;
+};
+#define RINGSIDE_MEMBER(type, member) {#member, offsetof(type, member), sizeof(((type *)0)->member)}
+
+RINGSIDE_API int ringside_check_key(const struct ringside_source *src, size_t size,
+	const struct ringside_member *members, size_t n);
+RINGSIDE_API int ringside_check_value(const struct ringside_source *src, size_t size,
+	const struct ringside_member *members, size_t n);
 
 /* ---- State -------------------------------------------------------------- */
 

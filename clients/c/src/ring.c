@@ -11,6 +11,8 @@
 #include "fail.h"
 #include "ringside.h"
 
+enum { MAX_POPULATED = 1 << 30 };
+
 static uint64_t fnv1a(const uint8_t *p, size_t n)
 {
 	uint64_t h = 0xcbf29ce484222325ull;
@@ -127,7 +129,10 @@ int ring_map(struct ring *ring, int fd, struct text *why)
 	int err = check_file(ring, fd, why);
 	if (err)
 		return err;
-	void *base = mmap(NULL, ring->bytes, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
+	/* Pages that the publisher has already spare faults later. A hostile file with
+	 * nothing in it would take memory for what is only claimed. */
+	int populate = ring->bytes <= MAX_POPULATED ? MAP_POPULATE : 0;
+	void *base = mmap(NULL, ring->bytes, PROT_READ, MAP_SHARED | populate, fd, 0);
 	if (base == MAP_FAILED)
 		return fail(why, errno, "cannot map %" PRIu64 " bytes of the ring: %s", ring->bytes, ringside_strerror(errno));
 	(void)madvise(base, ring->bytes, MADV_DONTDUMP); /* what the kernel holds is not for core files */

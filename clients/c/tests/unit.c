@@ -129,6 +129,36 @@ static void paths(void)
 	arena_free(&a);
 }
 
+struct row {
+	uint32_t n, inner;
+	uint64_t list[2];
+};
+
+static void layouts(void)
+{
+	struct arena a = {0};
+	struct ringside_source src = {.name = "m", .key_size = 4, .value_size = 24, .map_value_size = 24};
+	struct ringside_member members[] = {RINGSIDE_MEMBER(struct row, n), RINGSIDE_MEMBER(struct row, inner),
+		RINGSIDE_MEMBER(struct row, list)};
+	CHECK(ringside_check_key(&src, 4, NULL, 0) == 0 && ringside_check_key(&src, 8, NULL, 0) == -EINVAL);
+	CHECK(strstr(ringside_last_error(NULL), "a key has 4 bytes"));
+	CHECK(ringside_check_value(&src, sizeof(struct row), members, 3) == 0); /* no types: the size fits */
+	CHECK(parse(&a, "{\"version\":1,\"value\":{\"kind\":\"struct\",\"size\":24,\"fields\":["
+		"{\"name\":\"n\",\"offset\":0,\"type\":" U32 "},{\"name\":\"inner\",\"offset\":4,\"type\":" U32 "},"
+		"{\"name\":\"low\",\"offset\":4,\"bit_size\":5,\"type\":" U32 "},"
+		"{\"name\":\"list\",\"offset\":8,\"type\":{\"kind\":\"bytes\",\"size\":16}}]}}"));
+	src.value = value;
+	CHECK(ringside_check_value(&src, sizeof(struct row), members, 3) == 0);
+	members[1].offset = 6;
+	CHECK(ringside_check_value(&src, sizeof(struct row), members, 3) == -EINVAL);
+	CHECK(strstr(ringside_last_error(NULL), "value.inner is 4 bytes at offset 4, this program has 4 at 6"));
+	members[1].path = "outer";
+	CHECK(ringside_check_value(&src, sizeof(struct row), members, 3) == -EINVAL && strstr(ringside_last_error(NULL), "no member outer"));
+	members[1].path = "low";
+	CHECK(ringside_check_value(&src, sizeof(struct row), members, 3) == -EINVAL && strstr(ringside_last_error(NULL), "bitfield"));
+	arena_free(&a);
+}
+
 static void options(void)
 {
 	struct settings s;
@@ -169,6 +199,7 @@ int main(void)
 	schemas_that_do_not();
 	bounds();
 	paths();
+	layouts();
 	options();
 	CHECK(strcmp(ringside_strerror(-EBADMSG), "the ring is corrupt") == 0);
 	return 0;
