@@ -24,6 +24,7 @@ static void show(const struct ringside_table *t, uint32_t offset)
 			printf("%02x", ((const unsigned char *)keys[i])[k]);
 		printf(" %" PRIu64, most[i]);
 	}
+	fflush(stdout);
 }
 
 int main(int argc, char **argv)
