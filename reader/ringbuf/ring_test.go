@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ringbuf
+
+import (
+	"encoding/binary"
+	"errors"
+	"testing"
+)
+
+// fake is a ringbuf on the heap; the kernel is played by the test.
+type fake struct {
+	*Ring
+	consumerPage, producerPage, data []byte
+}
+
+func newFake(size int, at uint64) *fake {
+	f := &fake{consumerPage: make([]byte, 4096), producerPage: make([]byte, 4096), data: make([]byte, 2*size)}
+	wordOf(f.consumerPage).store(at)
+	wordOf(f.producerPage).store(at)
+	f.Ring = newRing(f.consumerPage, f.producerPage, f.data)
+	return f
+}
+
+// write puts a record behind the others, in both mappings.
+func (f *fake) write(flags uint32, record []byte) {
+	end := wordOf(f.producerPage).load()
+	total := uint64(Bytes(len(record)))
+	raw := binary.LittleEndian.AppendUint32(nil, uint32(len(record))|flags)
+	raw = append(append(raw, 0, 0, 0, 0), record...)
+	for i, b := range raw {
+		at := (end + uint64(i)) & f.mask
+		f.data[at], f.data[at+f.size] = b, b
+	}
+	wordOf(f.producerPage).store(end + total)
+}
+
+func (f *fake) expect(t *testing.T, want string) {
+	t.Helper()
+	got, err := f.Peek()
+	if err != nil || got == nil || string(got) != want {
+		t.Fatalf("%q, %v; expected %q", got, err, want)
+	}
+	f.Advance()
+}
+
+// Positions do not begin at 0 for who comes later, and wrap around the buffer.
+func TestRingGoesOnAndRound(t *testing.T) {
+	f := newFake(64, 1<<40+40)
+	for range 100 {
+		f.write(0, []byte("0123456789"))
+		f.write(discardBit, []byte("x"))
+		f.expect(t, "0123456789")
+		if got, err := f.Peek(); got != nil || err != nil || !f.Unreleased() {
+			t.Fatalf("%q, %v", got, err)
+		}
+		f.Release()
+		if f.Foreign() || f.Backlog() != 0 {
+			t.Fatal("not released")
+		}
+	}
+	if f.Discarded() != 100 {
+		t.Errorf("%d discarded", f.Discarded())
+	}
+}
+
+// Whatever another reader does to the position, nothing is read twice, and
+// reading goes on at a record.
+func TestRingResync(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		theirs int64 // from our position
+		want   string
+		moved  int64
+	}{
+		{"forward", 16, "b", 16},
+		{"to the end", 48, "", 48},
+		{"back", -16, "a", -16},
+		{"beyond the end", 1 << 30, "a", 1 << 30},
+		{"into a record", 17, "b", 17},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := newFake(64, 1<<20)
+			for _, r := range []string{"a", "b", "c"} {
+				f.write(0, []byte(r))
+			}
+			if _, err := f.Peek(); err != nil {
+				t.Fatal(err)
+			}
+			f.Advance() // copied, and not yet released
+			wordOf(f.consumerPage).store(1<<20 + uint64(c.theirs))
+			if !f.Foreign() {
+				t.Fatal("not noticed")
+			}
+			if moved := f.Resync(); moved != c.moved {
+				t.Errorf("moved %d", moved)
+			}
+			if got, err := f.Peek(); err != nil || string(got) != c.want {
+				t.Errorf("%q, %v; expected %q", got, err, c.want)
+			}
+		})
+	}
+}
+
+// FuzzRing: nothing in the memory makes a Ring read outside of it or run for
+// ever.
+func FuzzRing(f *testing.F) {
+	f.Add(uint64(0), uint64(64), []byte{8, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3})
+	f.Add(uint64(8), uint64(1<<63), []byte{0xff, 0xff, 0xff, 0x3f})
+	f.Add(uint64(3), uint64(2), []byte{0, 0, 0, 0x40})
+	f.Fuzz(func(t *testing.T, consumer, producer uint64, content []byte) {
+		x := newFake(256, consumer)
+		wordOf(x.producerPage).store(producer)
+		copy(x.data, content)
+		copy(x.data[256:], content)
+		for range 2 * 256 / HeaderBytes {
+			record, err := x.Peek()
+			x.Ready()
+			if err != nil && !errors.Is(err, ErrCorrupt) || len(record) > 256 {
+				t.Fatalf("%d bytes, %v", len(record), err)
+			}
+			if err != nil {
+				x.Skip()
+			}
+			if record == nil && err == nil {
+				return
+			}
+			x.Advance()
+			x.Release()
+		}
+		if _, err := x.Peek(); err == nil && x.Ready() {
+			t.Fatal("it does not end")
+		}
+	})
+}
