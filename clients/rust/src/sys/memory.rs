@@ -15,8 +15,8 @@ pub(crate) struct Memory {
     base: NonNull<u8>,
     len: usize,
     writable: bool,
-    /// None: mapped. Else what `base` points to, never touched through this field again.
-    private: Option<Box<[AtomicU64]>>,
+    /// Not mapped: `base` points to the words of a boxed slice, which this owns.
+    private: bool,
 }
 
 // SAFETY: the memory belongs to the process and not to a thread; it is only ever accessed by atomic loads and
@@ -40,7 +40,7 @@ impl Memory {
         // dump is larger, nothing else.
         // SAFETY: the range was just mapped; the advice does not change its content.
         let _ = unsafe { ffi::madvise(base.as_ptr() as *mut _, len, ffi::MADV_DONTDUMP) };
-        Ok(Memory { base, len, writable, private: None })
+        Ok(Memory { base, len, writable, private: false })
     }
 
     /// A private copy of the `len` bytes that are read.
@@ -58,14 +58,14 @@ impl Memory {
                 AtomicU64::new(u64::from_ne_bytes(word))
             }));
         }
-        let words = words.into_boxed_slice();
-        let base = NonNull::new(words.as_ptr() as *mut u8).unwrap_or_else(NonNull::dangling);
-        Ok(Memory { base, len, private: Some(words), writable: false })
+        // Leaked until it is dropped: a box that is moved would invalidate what points into it.
+        let base = NonNull::from(Box::leak(words.into_boxed_slice())).cast();
+        Ok(Memory { base, len, writable: false, private: true })
     }
 
     /// Replaces a word of a private copy that nobody else has seen yet.
     pub fn amend(&mut self, offset: usize, value: u64) {
-        assert!(self.private.is_some());
+        assert!(self.private);
         self.atomic(offset).store(value, Ordering::Relaxed);
     }
 
@@ -108,10 +108,15 @@ impl Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        if self.private.is_none() {
-            // SAFETY: `map` mapped exactly this, and everything that points into it borrowed `self`.
-            // It cannot fail for a range that is mapped.
-            let _ = unsafe { ffi::munmap(self.base.as_ptr() as *mut _, self.len) };
+        let base = self.base.as_ptr();
+        if self.private {
+            let words = ptr::slice_from_raw_parts_mut(base as *mut AtomicU64, (self.len + 7) / 8);
+            // SAFETY: `read` leaked exactly this slice, and everything that points into it borrowed `self`.
+            drop(unsafe { Box::from_raw(words) });
+        } else {
+            // SAFETY: `map` mapped exactly this, and everything that points into it borrowed `self`. It cannot fail
+            // for a range that is mapped.
+            let _ = unsafe { ffi::munmap(base as *mut _, self.len) };
         }
     }
 }
