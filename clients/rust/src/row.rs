@@ -56,6 +56,16 @@ pub trait Plain: Copy + 'static {
     /// Loads one from a place of `SIZE` bytes.
     fn load(place: Place<'_>) -> Self;
 
+    /// Loads one from bytes, such as [`Batch::value`](crate::Batch::value) gives. None if they are not `SIZE`.
+    ///
+    /// ```
+    /// use ringside::Plain;
+    /// assert_eq!(<[u16; 2]>::from_bytes(&[1, 0, 2, 1]), Some([1, 0x102]));
+    /// ```
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        (bytes.len() == Self::SIZE).then(|| Self::load(Place::of(bytes)))
+    }
+
     /// Loads `N` from a place of `N * SIZE` bytes.
     #[inline(always)]
     fn load_array<const N: usize>(place: Place<'_>) -> [Self; N] {

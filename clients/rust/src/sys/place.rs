@@ -53,7 +53,14 @@ impl<'a> Place<'a> {
         Place { at, len, align, lives: PhantomData }
     }
 
-    /// The bytes of a buffer of one's own.
+    /// Bytes of one's own, to load from.
+    pub fn of(bytes: &'a [u8]) -> Place<'a> {
+        // SAFETY: the bytes are those of the slice, which lives for 'a and is written by nobody while it is borrowed.
+        // One divides every address.
+        unsafe { Place::new(bytes.as_ptr(), bytes.len(), 1) }
+    }
+
+    /// The words of a buffer of one's own.
     pub(crate) fn of_words(words: &'a [u64], len: usize) -> Place<'a> {
         assert!(len <= words.len() * 8);
         // SAFETY: the bytes are inside the slice (asserted), which lives for 'a and is written by nobody while it

@@ -9,7 +9,7 @@ import (
 	"github.com/ringside-bpf/ringside/shm/schema"
 )
 
-// Rust prints #[repr(C)] structs in which every bit pattern is a value: booleans
+// Rust prints structs for the client's row!, which lays them out as C does: booleans
 // are bytes, enums numbers, and unions bytes with functions that read them.
 func Rust(r *Rows) string {
 	c := rust{file: newFile(r)}
@@ -74,7 +74,7 @@ func rustLayout(t *schema.Type) (align int, packed bool) {
 func (c *rust) structure(t *schema.Type, name string) {
 	all := parts(t)
 	scope, taken := membersOf(all), names{}
-	var lines, methods, asserts text
+	var lines, methods text
 	for _, p := range all {
 		field, public, rustType := "", "pub ", fmt.Sprintf("[u8; %d]", p.size)
 		if p.typ != nil && identifier(p.name) {
@@ -88,15 +88,14 @@ func (c *rust) structure(t *schema.Type, name string) {
 		if p.typ == nil || !scalar(p.typ) {
 			c.accessors(&methods, field, p.inners(), taken)
 		}
-		lines.line("    /// %s\n    %s%s: %s,", p.remark(), public, field, rustType)
-		asserts.line("    assert!(core::mem::offset_of!(%s, %s) == %d);", name, field, p.offset)
+		lines.line("        /// %s\n        %s%s: %s,", p.remark(), public, field, rustType)
 	}
-	repr := "C"
-	if _, packed := rustLayout(t); packed {
-		repr = "C, packed"
+	packed := ""
+	if _, tight := rustLayout(t); tight {
+		packed = "packed "
 	}
-	c.body.line("\n/// %s\n#[allow(non_snake_case)]\n#[derive(Clone, Copy, Debug)]\n#[repr(%s)]\npub struct %s {\n%s}", describe(t), repr, name, lines.String())
-	c.body.line("\nconst _: () = {\n    assert!(core::mem::size_of::<%s>() == %d);\n%s};", name, t.Size, asserts.String())
+	c.body.line("\nringside::row! {\n    /// %s\n    #[allow(non_snake_case)]\n    pub %sstruct %s {\n%s    }\n}", describe(t), packed, name, lines.String())
+	c.body.line("\nconst _: () = assert!(<%s as ringside::Plain>::SIZE == %d);", name, t.Size)
 	if methods.Len() > 0 {
 		c.body.line("\n#[allow(non_snake_case)]\nimpl %s {\n%s}", name, methods.String())
 	}
