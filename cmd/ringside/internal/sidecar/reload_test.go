@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/rs/zerolog"
+
+	"github.com/ringside-bpf/ringside/bpf/bpftest"
+	"github.com/ringside-bpf/ringside/cmd/ringside/internal/acl"
+	"github.com/ringside-bpf/ringside/cmd/ringside/internal/config"
+	"github.com/ringside-bpf/ringside/cmd/ringside/internal/status"
+	"github.com/ringside-bpf/ringside/shm"
+	"github.com/ringside-bpf/ringside/shm/handoff"
+)
+
+// serveTexts starts a sidecar whose file can be exchanged.
+func serveTexts(t *testing.T, text string) (*running, func(text string) (*Changes, error)) {
+	t.Helper()
+	socket := filepath.Join(t.TempDir(), "s")
+	var file atomic.Value
+	file.Store(text)
+	load := func() (*config.Config, error) {
+		c, err := config.Parse("file", []byte("version: 1\n"+file.Load().(string)))
+		if err == nil {
+			c.Socket.Path = socket
+		}
+		return c, err
+	}
+	cfg, err := load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(cfg, Options{Version: "test", Log: zerolog.New(zerolog.NewTestWriter(t)), Lookup: acl.LookupGroup, Config: load})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, s)
+	return r, func(text string) (*Changes, error) {
+		file.Store(text)
+		return s.ReloadConfig()
+	}
+}
+
+// TestReloadUnderWay: whatever changes while maps are scanned, every ring stays
+// whole, what has not changed is not disturbed, and what is asked for is there.
+func TestReloadUnderWay(t *testing.T) {
+	dir := bpftest.MountBPFFS(t)
+	for _, name := range []string{"a", "b", "c"} {
+		bpftest.Pin(t, newMap(t, 300, 512), dir, name)
+	}
+	file := func(bytes, every string, maps string) string {
+		return fmt.Sprintf("reader: {read_when_idle: true, duty: 100%%}\nrings: [{name: main, bytes: 1MiB}, {name: other, bytes: %s}]\n"+
+			"maps:\n - {path: %s/a, every: 2ms}\n - {path: '%s/%s', every: %s, ring: other}\n", bytes, dir, dir, maps, every)
+	}
+	r, reload := serveTexts(t, file("1MiB", "2ms", "b"))
+	a, c := r.attach(shm.StartHead)
+	for i := range 24 {
+		bytes, every, maps := []string{"1MiB", "2MiB"}[i%2], []string{"2ms", "3ms", "4ms"}[i%3], []string{"b", "[bc]", "c", "c"}[i/2%4]
+		if _, err := reload(file(bytes, every, maps)); err != nil {
+			t.Fatal(err)
+		}
+		r.checkRings(t)
+		r.frames(a, c, func(shm.Header) bool { return true })
+		r.eventually("the sources", func(d *status.Document) bool {
+			return len(d.Rings) == 2 && len(d.Rings[1].Sources) == map[string]int{"b": 1, "[bc]": 2, "c": 1}[maps] && d.Rings[1].Sources[0].Scans > 0
+		})
+	}
+	if a.Ring.State() != shm.StateLive || a.Ring.Sources() != 1 || c.Loss().Frames != 0 && c.Loss().Laps == 0 {
+		t.Errorf("the ring that never changed is %v with %d sources, lost %+v", a.Ring.State(), a.Ring.Sources(), c.Loss())
+	}
+	// A ring that is no longer wanted ends, and its memory goes with its readers.
+	changes, err := reload(fmt.Sprintf("reader: {read_when_idle: true, duty: 100%%}\nrings: [{name: new}]\nmaps: [{path: %s/b, ring: new}]\n", dir))
+	if err != nil || len(changes.Rings) != 2 || len(changes.Added) != 1 {
+		t.Errorf("%+v, %v", changes, err)
+	}
+	if end := r.frames(a, c, func(shm.Header) bool { return false }); end != shm.Ended || a.Ring.State() != shm.StateEnded {
+		t.Errorf("the reader of a ring that went finds %v, %v", end, a.Ring.State())
+	}
+	a.Close()
+	until(t, "the old rings to be given back", func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return len(r.leaving) == 0
+	})
+}
+
+// TestReloadThatCannotBe changes nothing.
+func TestReloadThatCannotBe(t *testing.T) {
+	dir := bpftest.MountBPFFS(t)
+	large := bpftest.NewMap(t, &ebpf.MapSpec{Type: ebpf.Hash, KeySize: 4, ValueSize: 4000, MaxEntries: 4})
+	bpftest.Pin(t, large, dir, "a")
+	good := fmt.Sprintf("rings: [{name: main}]\nmaps: [{path: %s/a}]\n", dir)
+	r, reload := serveTexts(t, good)
+	epoch := r.status().Rings[0].Epoch
+	for name, text := range map[string]string{
+		"no YAML":            "maps: {",
+		"no such group":      fmt.Sprintf("rings: [{name: main, allow: {groups: [no-such-group]}}]\nmaps: [{path: %s/a}]\n", dir),
+		"too small":          fmt.Sprintf("rings: [{name: main, bytes: 4KiB}]\nmaps: [{path: %s/a}]\n", dir),
+		"the reader's share": "reader: {duty: 50%}\n" + good,
+	} {
+		if changes, err := reload(text); err == nil {
+			t.Errorf("%s: %+v", name, changes)
+		}
+	}
+	if changes, err := reload(good); err != nil || len(changes.Rings)+len(changes.Added)+len(changes.Removed)+len(changes.Changed) != 0 {
+		t.Errorf("%+v, %v", changes, err)
+	}
+	if now := r.status().Rings[0].Epoch; now != epoch {
+		t.Errorf("epoch %s, was %s", now, epoch)
+	}
+}
+
+// TestCommandsAreForTheOwner: who is not root or the sidecar's own user is refused.
+func TestCommandsAreForTheOwner(t *testing.T) {
+	r, _ := serveTexts(t, "rings: [{name: main, allow: {uids: [65534]}}]\nmaps: [{path: "+bpftest.MountBPFFS(t)+"/a}]\n")
+	stranger := handoff.Peer{UID: bpftest.Nobody}
+	if _, err := r.Reload(stranger); !errors.Is(err, syscall.EPERM) {
+		t.Error(err)
+	}
+	if err := r.TakeOver(stranger); !errors.Is(err, syscall.EPERM) {
+		t.Error(err)
+	}
+	if err := r.TakeOver(handoff.Peer{}); err != nil {
+		t.Error(err)
+	}
+	if err := r.TakeOver(handoff.Peer{}); !errors.Is(err, errLeaving) {
+		t.Errorf("twice: %v", err)
+	}
+}
+
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for tick := time.NewTicker(5 * time.Millisecond); !ok(); {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("waited for %s", what)
+		}
+	}
+}
