@@ -362,3 +362,31 @@ func BenchmarkPublishLossless(b *testing.B) {
 		page.shared.cursor.Store(p.shared.head.Load())
 	}
 }
+
+// A member that sleeps in the middle of a scan, of which it would not hear
+// before the end, is rung before it is waited for.
+func TestSleeperIsRungBeforeItIsWaitedFor(t *testing.T) {
+	p := newLosslessRing(t, 16<<10, never)
+	r := addSource(t, p, "s")
+	c, page, _ := attach(t, p, StartHead)
+	for p.Totals().Head < 16<<10 {
+		publishRows(t, r, 0, 4, 0)
+	}
+	if page.Sleep(); p.Delivery().Stalls != 0 {
+		t.Fatalf("%+v", p.Delivery())
+	}
+	claimed := make(chan error)
+	go func() {
+		_, err := r.Claim(t.Context(), 64, 64)
+		claimed <- err
+	}()
+	until(t, "ring", func() bool { return page.shared.sleep.Load() == 0 })
+	page.shared.cursor.Store(p.Totals().Head) // it has read all of it
+	if err := <-claimed; err != nil || c.Stats().Evicted {
+		t.Errorf("%v, %+v", err, c.Stats())
+	}
+	r.Abort()
+	if p.Delivery().Stalls != 1 || p.Delivery().Waiting != 0 {
+		t.Errorf("%+v", p.Delivery())
+	}
+}
