@@ -4,6 +4,18 @@
 // the maps publishes their rows in shared memory; this package attaches to that
 // memory and hands the rows to a Go program, at the price of a memory read.
 //
+// # Which to choose
+//
+//   - What does the map hold now? [OpenTable]: lookups, iteration, snapshots and
+//     changes, always of one whole scan.
+//   - What happened, row by row, also in maps that come later? [Attach] and
+//     [Subscription.Batches], with [RowsOf], [ColumnOf] or plain bytes.
+//   - The same, added up as fast as memory goes? [Subscription.View].
+//   - The records of a ring buffer? Batches of [KindEvents], with [EventsOf].
+//   - What was recorded? [OpenFile], and then any of these.
+//
+// The folder examples has a program for each.
+//
 // # Attach
 //
 //	sub, err := ringside.Attach(ctx, ringside.Options{}) // $RINGSIDE_SOCKET or the default
@@ -58,7 +70,7 @@
 //	case ringside.KindLost:
 //		log.Printf("missed %d rows", batch.Lost.Rows)
 //	case ringside.KindRestart:
-//		clear(table)
+//		log.Print("attached to a new ring")
 //	}
 //
 // # Tables
@@ -80,7 +92,20 @@
 //
 // Lookups, [Table.All], [Table.Snapshot] and [Table.OnChange] can be used from any
 // goroutine. [TableOf] is for a loop of the program's own that feeds several
-// tables, [RawTable] for maps that are per CPU or have no Go layout.
+// tables, [PerCPUTable] for maps that are per CPU, [RawTable] for those that have
+// no Go layout.
+//
+// # Events
+//
+// A source of events ([Source.Events]) has no keys and no scans: its batches hold
+// records in the order in which the kernel gave them. Every reader gets all of
+// them, and loss is counted in events.
+//
+//	connects, err := ringside.EventsOf[Connect](sub, "connects")
+//	...
+//	for record := range connects.In(batch) {
+//		fmt.Println(record.PID, record.Port)
+//	}
 //
 // # Lifetime of bytes
 //

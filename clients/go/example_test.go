@@ -77,6 +77,52 @@ func ExampleSubscription_Batches() {
 	}
 }
 
+// The current content of a map, for any goroutine that asks.
+func ExampleOpenTable() {
+	ctx := context.Background()
+	flows, err := ringside.OpenTable[Flow, Stats](ctx, ringside.Options{Source: "flows"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer flows.Close()
+	if err := flows.Wait(ctx); err != nil {
+		log.Fatal(err)
+	}
+	if stats, ok := flows.Get(Flow{Dport: 443}); ok {
+		fmt.Println(stats.Bytes)
+	}
+	if s := flows.Status(); !s.Fresh {
+		fmt.Println("as of", s.Since, "because", s.Reason)
+	}
+}
+
+// One loop keeps two tables, and sees what else there is.
+func ExampleTableOf() {
+	ctx := context.Background()
+	sub, err := ringside.Attach(ctx, ringside.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer sub.Close()
+	flows, err := ringside.TableOf[Flow, Stats](sub, "flows")
+	if err != nil {
+		log.Fatal(err)
+	}
+	users, err := ringside.TableOf[uint32, Stats](sub, "users")
+	if err != nil {
+		log.Fatal(err)
+	}
+	for batch, err := range sub.Batches(ctx) {
+		if err != nil {
+			log.Print(err) // a map has another layout now: its table is stale
+			continue
+		}
+		if changed := flows.Apply(batch); users.Apply(batch) || changed {
+			fmt.Println(flows.Len(), "flows of", users.Len(), "users")
+		}
+	}
+}
+
 func ExampleSubscription_View() {
 	ctx := context.Background()
 	sub, err := ringside.Attach(ctx, ringside.Options{Source: "flows"})

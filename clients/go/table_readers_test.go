@@ -17,32 +17,10 @@ import (
 // scan gives every key a value of its number: whoever sees two numbers in one
 // snapshot, or a number go back, or a torn row, has seen what never was.
 func TestReadersBesideAWriter(t *testing.T) {
-	const keys = 500
-	src := &Source{KeySize: 4, ValueSize: 32}
 	table := &Table[flowKey, flow]{}
-	table.replica.init(src)
+	table.replica.init(&Source{KeySize: 4, ValueSize: 32})
 	table.state.Store(&condition{over: make(chan struct{})})
-	write := func(scan uint64) {
-		if scan%7 == 0 {
-			table.whole(4, 32)
-		} else {
-			table.changes()
-		}
-		for k := range uint32(keys) {
-			v := makeFlow(scan<<32 | uint64(k))
-			table.put(bytesOf(&flowKey{k}), bytesOf(&v), maxRows)
-		}
-		if scan%11 == 0 {
-			table.drop() // and the one after it is whole
-			table.whole(4, 32)
-			for k := range uint32(keys) {
-				v := makeFlow(scan<<32 | uint64(k))
-				table.put(bytesOf(&flowKey{k}), bytesOf(&v), maxRows)
-			}
-		}
-		table.show(&Batch{Source: src, Scan: scan})
-	}
-	write(1)
+	writeScan(table, 1)
 	var done atomic.Bool
 	var readers sync.WaitGroup
 	var looks [4]atomic.Int64
@@ -52,7 +30,7 @@ func TestReadersBesideAWriter(t *testing.T) {
 	for i := range looks {
 		readers.Go(func() {
 			var last uint64
-			for k := uint32(0); !done.Load(); k = (k + 1) % keys {
+			for k := uint32(0); !done.Load(); k = (k + 1) % scanKeys {
 				looks[i].Add(1)
 				if i < 2 {
 					v, ok := table.Get(flowKey{k})
@@ -73,7 +51,7 @@ func TestReadersBesideAWriter(t *testing.T) {
 						return
 					}
 				}
-				if n != keys || s.Scan() < last {
+				if n != scanKeys || s.Scan() < last {
 					t.Errorf("%d keys of scan %d after %d", n, s.Scan(), last)
 					return
 				}
@@ -84,10 +62,36 @@ func TestReadersBesideAWriter(t *testing.T) {
 		})
 	}
 	for scan := uint64(2); scan < 1<<16 && !enough(); scan++ {
-		write(scan)
+		writeScan(table, scan)
 	}
 	done.Store(true)
 	readers.Wait()
+}
+
+// scanKeys is how many keys a scan of writeScan has.
+const scanKeys = 500
+
+// writeScan applies a scan that sets every key: a keyframe, or one of changes;
+// or half of one, and a keyframe after it.
+func writeScan(table *Table[flowKey, flow], scan uint64) {
+	put := func(keys uint32) {
+		for k := range keys {
+			v := makeFlow(scan<<32 | uint64(k))
+			table.put(bytesOf(&flowKey{k}), bytesOf(&v), maxRows)
+		}
+	}
+	if scan%7 > 0 {
+		table.changes()
+	} else {
+		table.tracker.whole(4, 32)
+	}
+	if scan%11 == 0 {
+		put(scanKeys / 2)
+		table.drop()
+		table.tracker.whole(4, 32)
+	}
+	put(scanKeys)
+	table.show(&Batch{Source: table.shown.Load().source.Load(), Scan: scan})
 }
 
 // A table of one's own: opened, waited for, watched, closed.
