@@ -24,6 +24,7 @@ type pass struct {
 	scratch int           // bytes of private memory
 	wall    time.Duration // where several did it side by side
 	mallocs uint64
+	bytes   uint64 // that a ring's head moved by
 	// Of passes that are watched from inside the kernel.
 	kernel, whole time.Duration
 	calls         int
@@ -41,10 +42,12 @@ func processorTime() time.Duration {
 	return time.Duration(t.Nano())
 }
 
-func (p pass) nsPerRow() float64 { return perRow(p.took, p.rows) }
-func (p pass) wallNS() float64   { return perRow(p.wall, p.rows/handedRows) }
-func (p pass) headNS() float64   { return perRow(p.head, p.rows) }
-func (p pass) allocs() float64   { return float64(p.mallocs) / float64(p.reps) }
+func (p pass) nsPerRow() float64     { return perRow(p.took, p.rows) }
+func (p pass) wallNS() float64       { return perRow(p.wall, p.rows/handedRows) }
+func (p pass) headNS() float64       { return perRow(p.head, p.rows) }
+func (p pass) bytesPerScan() float64 { return float64(p.bytes) / float64(p.reps) }
+
+func (p pass) allocs() float64 { return float64(p.mallocs) / float64(p.reps) }
 
 // kernelNS is the time between entry and exit of calls, outsideNS the rest of it,
 // kernelCalls how many there were, for a row.

@@ -9,6 +9,7 @@
 //	ringside-bench disturb       whether other tracing tools lose events
 //	ringside-bench churn         how exact a scan is while the map changes
 //	ringside-bench ring          what publishing into the ring adds to reading a map
+//	ringside-bench changes       what publishing only what changed costs and saves
 //	ringside-bench rows          what a consumer pays for a row
 //	ringside-bench sleepers      what sleeping readers cost the publisher
 //	ringside-bench syscalls      which system calls a reading consumer makes

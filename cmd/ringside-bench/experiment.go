@@ -41,6 +41,7 @@ func experiments() []experiment {
 		{"disturb", "whether other tracing tools lose events", 12 * time.Second, 4 * time.Second, runDisturb},
 		{"churn", "how exact a scan is while the map changes", 24 * time.Second, 3 * time.Second, runChurn},
 		{"ring", "what publishing into the ring adds to reading a map", 32 * time.Second, 4 * time.Second, runRing},
+		{"changes", "what publishing only what changed costs and saves", 40 * time.Second, 4 * time.Second, runChanges},
 		{"rows", "what a consumer pays for a row", 8 * time.Second, time.Second, runRows},
 		{"sleepers", "what sleeping readers cost the publisher", 3 * time.Minute, 10 * time.Second, runSleepers},
 		{"syscalls", "which system calls a reading consumer makes", 8 * time.Second, 2 * time.Second, runSyscalls},

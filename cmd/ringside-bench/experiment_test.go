@@ -214,3 +214,14 @@ func TestChurn(t *testing.T) {
 		}
 	}
 }
+
+func TestChanges(t *testing.T) {
+	d := runTiny(t, "changes")
+	mustHave(t, d.Rows, []string{"contender", "map", "engine"}, []string{"entries", "changed_percent", "ns_per_row", "bytes_per_scan", "ns_of_full"})
+	for _, row := range d.Rows {
+		quiet := row["contender"] == modeChanges && row["changed_percent"].(float64)*row["entries"].(float64) < 100
+		if bytes := row["bytes_per_scan"].(float64); quiet != (bytes == 0) {
+			t.Errorf("%v bytes in %v", bytes, row)
+		}
+	}
+}

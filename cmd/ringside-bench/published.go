@@ -121,10 +121,16 @@ type published struct{ *shm.Producer }
 // Commit implements reader.Destination.
 func (p *published) Commit(f reader.Frame) {
 	c := shm.Content{
-		Kind: shm.KindRows, Flags: shm.FlagKeyframe, Rows: uint32(f.Rows), Bytes: f.Length,
+		Kind: shm.KindRows, Rows: uint32(f.Rows), Bytes: f.Length,
 		KeysOffset: uint32(f.Keys.Offset), KeyStride: uint32(f.Keys.Stride),
 		ValuesOffset: uint32(f.Values.Offset), ValueStride: uint32(f.Values.Stride),
 		Scan: f.Scan, TimeNS: uint64(f.TimeNS),
+	}
+	if f.Deletes {
+		c.Kind = shm.KindDeletes
+	}
+	if f.Keyframe {
+		c.Flags |= shm.FlagKeyframe
 	}
 	if f.First {
 		c.Flags |= shm.FlagFirst
