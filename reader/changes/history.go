@@ -3,7 +3,6 @@
 package changes
 
 import (
-	"encoding/binary"
 	"hash/maphash"
 	"math/bits"
 )
@@ -150,42 +149,6 @@ func (h *history) meet(key, value []byte) (uint32, verdict) {
 	}
 	copy(known, value)
 	return slot, differs
-}
-
-// run passes rows, one after the other, as long as each is where it should be
-// and what it was: nearly all of them, so this is what a scan costs. It returns
-// how many.
-func (h *history) run(keys, values []byte, keyStep, valueStep, rows int) int {
-	slot, age, mask, n := h.expect, h.age, uint32(1)<<h.shift-1, 0
-	for ; n < rows && slot != none; n++ {
-		c := &h.chunks[slot>>h.shift]
-		i := int(slot & mask)
-		row := c.rows[i*h.stride:][:h.stride]
-		if !sameKey(row, keys[n*keyStep:], h.keySize) || string(row[h.keyStride:][:h.valueSize]) != string(values[n*valueStep:][:h.valueSize]) {
-			break
-		}
-		if was := c.stamp[i]; was != age {
-			if was == 0 { // a key that is gone, in memory that nobody has taken since
-				break
-			}
-			c.stamp[i] = age
-			h.met++
-		}
-		h.before, slot = slot, c.next[i]
-	}
-	h.expect = slot
-	return n
-}
-
-// sameKey compares keys; most have one word.
-func sameKey(a, b []byte, size int) bool {
-	switch size {
-	case 4:
-		return binary.LittleEndian.Uint32(a) == binary.LittleEndian.Uint32(b)
-	case 8:
-		return binary.LittleEndian.Uint64(a) == binary.LittleEndian.Uint64(b)
-	}
-	return string(a[:size]) == string(b[:size])
 }
 
 // link makes the chain lead to a slot next time.

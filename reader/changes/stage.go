@@ -202,7 +202,7 @@ func (s *Stage) compare(f *reader.Frame) error {
 	h := s.history
 	keys, values := s.lent[f.Keys.Offset:], s.lent[f.Values.Offset:]
 	for i := 0; i < f.Rows; i++ {
-		i += h.run(keys[i*f.Keys.Stride:], values[i*f.Values.Stride:], f.Keys.Stride, f.Values.Stride, f.Rows-i)
+		i += h.run(keys[i*f.Keys.Stride:], values[i*f.Values.Stride:], f, f.Rows-i)
 		if i == f.Rows {
 			break
 		}
