@@ -40,6 +40,15 @@ type Frame struct {
 	Deletes  bool // these are keys that are gone; there are no values
 }
 
+// Taker is a Destination that needs no copy of rows that an engine has in memory
+// of its own.
+type Taker interface {
+	Destination
+	// Take stands for a Claim. The Commit that follows is about rows: they stay
+	// the engine's, and what they are until it returns.
+	Take(ctx context.Context, rows []byte) error
+}
+
 // Finisher is a Destination that has something to publish after the last row.
 type Finisher interface {
 	Destination

@@ -71,6 +71,9 @@ func (l interleaved) commit(p *pass, dst Destination, buf []byte, n int, last bo
 // ends the scan.
 func (l interleaved) unload(ctx context.Context, dst Destination, p *pass, pc *pace, rows []byte, last bool) error {
 	limit := l.fit(dst.Largest())
+	if t, ok := dst.(Taker); ok {
+		return l.lend(ctx, t, p, limit, rows, last)
+	}
 	for len(rows) > 0 || last && !p.ended {
 		want := min(pc.rows(limit), len(rows)/l.stride)
 		buf, err := dst.Claim(ctx, l.bytes(1), l.bytes(want))
@@ -83,6 +86,19 @@ func (l interleaved) unload(ctx context.Context, dst Destination, p *pass, pc *p
 		pc.note(n, p.clock.now()-start)
 		rows = rows[n*l.stride:]
 		l.commit(p, dst, buf, n, last && len(rows) == 0)
+	}
+	return nil
+}
+
+// lend does what unload does without the copy.
+func (l interleaved) lend(ctx context.Context, dst Taker, p *pass, limit int, rows []byte, last bool) error {
+	for len(rows) > 0 || last && !p.ended {
+		length := min(limit*l.stride, len(rows))
+		if err := dst.Take(ctx, rows[:length]); err != nil {
+			return err
+		}
+		rows = rows[length:]
+		p.publish(dst, length/l.stride, Column{0, l.stride}, Column{l.key, l.stride}, length, last && len(rows) == 0)
 	}
 	return nil
 }

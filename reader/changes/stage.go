@@ -60,6 +60,7 @@ type Stage struct {
 	lookup  lookups
 
 	ctx      context.Context // of the last claim
+	rows     []byte          // of the last claim: part of lent, or the engine's own
 	err      error           // why this scan cannot be published
 	running  bool            // a scan has begun and not ended
 	keyframe bool            // it is one
@@ -141,8 +142,15 @@ func (s *Stage) Claim(ctx context.Context, _, most int) ([]byte, error) {
 		s.abandon()
 		return nil, err
 	}
-	s.ctx = ctx
-	return s.lent[:most:most], ctx.Err()
+	s.ctx, s.rows = ctx, s.lent[:most:most]
+	return s.rows, ctx.Err()
+}
+
+// Take implements reader.Taker: rows are looked at where they are.
+func (s *Stage) Take(ctx context.Context, rows []byte) error {
+	_, err := s.Claim(ctx, 0, 0)
+	s.rows = rows
+	return err
 }
 
 // Stalled makes the stage a reader.Staller if its sink is one: between an engine and
@@ -171,7 +179,7 @@ func (s *Stage) Commit(f reader.Frame) {
 		s.err = s.compare(&f)
 	}
 	if s.keyframe && s.err == nil {
-		s.err = s.out.forward(s.ctx, s.lent, f)
+		s.err = s.out.forward(s.ctx, s.rows, f)
 	}
 }
 
@@ -200,7 +208,10 @@ func (s *Stage) begin(f *reader.Frame) {
 // output.
 func (s *Stage) compare(f *reader.Frame) error {
 	h := s.history
-	keys, values := s.lent[f.Keys.Offset:], s.lent[f.Values.Offset:]
+	if f.Rows == 0 {
+		return nil
+	}
+	keys, values := s.rows[f.Keys.Offset:], s.rows[f.Values.Offset:]
 	for i := 0; i < f.Rows; i++ {
 		i += h.run(keys[i*f.Keys.Stride:], values[i*f.Values.Stride:], f, f.Rows-i)
 		if i == f.Rows {
