@@ -19,7 +19,7 @@ type UnpinnedMap struct {
 	KeySize    int
 	ValueSize  int
 	MaxEntries int
-	Refused    string   // why rows could not be read from it; empty if they can
+	Refused    string   // why nothing could be read from it; empty if something can
 	Programs   []string // names of loaded programs that use it
 }
 
@@ -75,6 +75,9 @@ func unpinnedMap(id ebpf.MapID) (UnpinnedMap, error) {
 		return UnpinnedMap{}, errno
 	}
 	t := lookupType(ebpf.MapType(raw.Type))
+	if ebpf.MapType(raw.Type) == ebpf.RingBuf {
+		t.refuse = "" // it has no rows, but events, and can be served once it is pinned
+	}
 	return UnpinnedMap{
 		ID: raw.ID, Name: raw.name(), Type: ebpf.MapType(raw.Type), TypeName: t.name,
 		KeySize: int(raw.KeySize), ValueSize: int(raw.ValueSize), MaxEntries: int(raw.MaxEntries),

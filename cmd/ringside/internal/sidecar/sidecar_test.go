@@ -28,7 +28,7 @@ const patience = 20 * time.Second
 // running is a sidecar that serves.
 type running struct {
 	*Sidecar
-	t   *testing.T
+	t   testing.TB
 	end func() error // as SIGTERM would
 }
 
@@ -42,7 +42,7 @@ func serve(t *testing.T, flags config.Flags) *running {
 	return serveConfig(t, cfg)
 }
 
-func serveConfig(t *testing.T, cfg *config.Config) *running {
+func serveConfig(t testing.TB, cfg *config.Config) *running {
 	t.Helper()
 	cfg.Socket.Path = filepath.Join(t.TempDir(), "s")
 	s, err := New(cfg, Options{Version: "test", Log: zerolog.New(zerolog.NewTestWriter(t)), Lookup: acl.LookupGroup})
@@ -76,7 +76,7 @@ func run(t *testing.T, s *Sidecar) *running {
 }
 
 // checkRings verifies every ring as a whole, while it is written.
-func (s *Sidecar) checkRings(t *testing.T) {
+func (s *Sidecar) checkRings(t testing.TB) {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()

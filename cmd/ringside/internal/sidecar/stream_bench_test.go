@@ -15,35 +15,37 @@ import (
 // BenchmarkEvents in package reader.
 func BenchmarkEventFrames(b *testing.B) {
 	for _, size := range []int{32, 256, 1024} {
-		b.Run(fmt.Sprintf("size=%d", size), func(b *testing.B) {
-			e, err := newEpoch(shm.Config{Name: "bench", DataBytes: 16 << 20})
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer e.close()
-			p, err := e.publisher.AddSource(shm.SourceInfo{Name: "events", Flags: shm.SourceEvents})
-			if err != nil {
-				b.Fatal(err)
-			}
-			d := &eventDestination{dst: &destination{}}
-			d.dst.next.Store(p)
-			event := make([]byte, size)
-			ctx, open := context.Background(), false
-			b.SetBytes(int64(size))
-			b.ReportAllocs()
-			for b.Loop() {
-				if open && d.Add(event) {
-					continue
-				}
-				if open {
-					d.Commit(1)
-				}
-				if err := d.Claim(ctx, shm.EventBytes(size), 128<<10); err != nil {
+		for _, ringBytes := range []uint64{1 << 20, 4 << 20, 16 << 20} {
+			b.Run(fmt.Sprintf("size=%d/ring=%s", size, size64(ringBytes)), func(b *testing.B) {
+				e, err := newEpoch(shm.Config{Name: "bench", DataBytes: ringBytes})
+				if err != nil {
 					b.Fatal(err)
 				}
-				open = d.Add(event)
-			}
-			d.Abort()
-		})
+				defer e.close()
+				p, err := e.publisher.AddSource(shm.SourceInfo{Name: "events", Flags: shm.SourceEvents})
+				if err != nil {
+					b.Fatal(err)
+				}
+				d := &eventDestination{dst: &destination{}}
+				d.dst.next.Store(p)
+				event := make([]byte, size)
+				ctx, open := context.Background(), false
+				b.SetBytes(int64(size))
+				b.ReportAllocs()
+				for b.Loop() {
+					if open && d.Add(event) {
+						continue
+					}
+					if open {
+						d.Commit(1)
+					}
+					if err := d.Claim(ctx, shm.EventBytes(size), 128<<10); err != nil {
+						b.Fatal(err)
+					}
+					open = d.Add(event)
+				}
+				d.Abort()
+			})
+		}
 	}
 }

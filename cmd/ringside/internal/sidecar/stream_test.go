@@ -27,7 +27,7 @@ func newStream(t *testing.T, dir string, bytes uint32) (*bpftest.Submitter, stri
 	return bpftest.NewSubmitter(t, m), bpftest.Pin(t, m, dir, "stream")
 }
 
-func serveStream(t *testing.T, pin, more, ring string) *running {
+func serveStream(t testing.TB, pin, more, ring string) *running {
 	t.Helper()
 	text := fmt.Sprintf("version: 1\nrings: [{name: main%s}]\nmaps: [{path: %s, mode: events, every: 5ms%s}]\n", ring, pin, more)
 	cfg, err := config.Parse("test", []byte(text))
@@ -39,12 +39,13 @@ func serveStream(t *testing.T, pin, more, ring string) *running {
 
 // tally reads events and holds them to their order.
 type tally struct {
-	t            *testing.T
+	t            testing.TB
 	a            *handoff.Attachment
 	c            *shm.Cursor
 	events, lost uint64
 	next         map[uint32]uint64
 	buf          []byte
+	sum          byte
 }
 
 func (r *running) tally(start shm.Start) *tally {
