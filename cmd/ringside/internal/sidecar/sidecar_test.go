@@ -53,7 +53,7 @@ func serveConfig(t testing.TB, cfg *config.Config) *running {
 }
 
 // run runs a sidecar until its test ends.
-func run(t *testing.T, s *Sidecar) *running {
+func run(t testing.TB, s *Sidecar) *running {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
