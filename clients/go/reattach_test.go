@@ -150,6 +150,9 @@ func TestBusyReaderHearsOfTheEnd(t *testing.T) {
 	f.must(t, 20, 10)
 	next(t, sub, KindRows)
 	s.close(t)
+	for err := error(nil); err == nil; { // the lease's end is noticed beside the reader
+		_, err = sub.lease.Wait(deadline(t), s.ring.Totals().Head)
+	}
 	next(t, sub, KindRows) // the heartbeat is not late yet
 	sub.pulse.asked = sub.pulse.asked.Add(-silence)
 	next(t, sub, KindGone)
