@@ -33,6 +33,7 @@ func FuzzImage(f *testing.F) {
 		}
 		images = append(images, image)
 		f.Add(uint8(i), []byte(nil))
+		f.Add(uint8(i), []byte{2, 12, 0, 1, 0, 0, 0, 2, 20, 0, 0, 0, 0, 0})    // rows of nothing
 		f.Add(uint8(i), []byte{2, 20, 0, 0, 16, 0xff, 0xff})                   // value_size 4 GiB
 		f.Add(uint8(i), []byte{4, 0, 0, 0, 6, 2, 0, 1, 128, 0, 1, 6, 0x40, 0}) // a short frame, head behind it
 	}

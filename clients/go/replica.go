@@ -114,7 +114,7 @@ const ahead = 32
 // the caches each of them waits for memory: so they wait together.
 func (r *replica) expect(b *Batch, from int) {
 	s := r.work
-	if s.room == 0 {
+	if len(s.rows) == 0 { // there is no row yet, or a row is nothing
 		return
 	}
 	for i := from; i < min(from+ahead, b.Rows); i++ {
