@@ -9,6 +9,7 @@ import (
 	"math/bits"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -105,7 +106,7 @@ func TestReadsAllRows(t *testing.T) {
 	}
 	c.expect(t, "reading 201")
 	old := s.ring
-	s.replace(t, 16<<20)
+	s.replace(t, shm.Config{DataBytes: 16 << 20})
 	second := addFeed(t, s.ring, 0)
 	second.publish(t, 7)
 	if err := old.Finish(t.Context(), shm.StateSuperseded); err != nil {
@@ -163,7 +164,7 @@ func TestComesBack(t *testing.T) {
 	c.expect(t, "reading 1")
 	s.close(t)
 	c.expect(t, "gone")
-	s.replace(t, 1<<20)
+	s.replace(t, shm.Config{DataBytes: 1 << 20})
 	addFeed(t, s.ring, 0).publish(t, 3)
 	s.listen(t)
 	if exact := c.expect(t, "restart"); exact != "false" {
@@ -278,4 +279,55 @@ func asked(lease *handoff.Lease) bool {
 		}
 	}
 	return false
+}
+
+// A consumer that holds a lossless ring up for too long learns that it was
+// evicted before it learns what it lost by that.
+func TestLearnsOfItsEviction(t *testing.T) {
+	s := open(t, 64<<10)
+	s.replace(t, shm.Config{DataBytes: 64 << 10, Lossless: true, StallTimeout: 50 * time.Millisecond})
+	f := addFeed(t, s.ring, 0)
+	f.publish(t, 10)
+	c := start(t, "read", s.path)
+	c.expect(t, "reading 1")
+	for range 300 { // several times round: it keeps up, or is waited for
+		f.publish(t, 50)
+	}
+	c.expect(t, "reading 301")
+	if err := c.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	for range 200 {
+		f.publish(t, 50)
+	}
+	if err := c.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	c.expect(t, "evicted")
+	c.expect(t, "lost")
+	c.end(t)
+}
+
+// A recorded ring is read from its oldest frame to its end.
+func TestReadsAFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "flows.ring")
+	ring, err := shm.CreateFile(path, shm.Config{Name: ringName, DataBytes: 64 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := addFeed(t, ring.Publisher, 0)
+	for range 200 {
+		f.publish(t, 50)
+	}
+	if err := ring.End(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var rows, lost uint64
+	if _, err := fmt.Sscan(start(t, "file", path).expect(t, "file"), &rows, &lost); err != nil {
+		t.Fatal(err)
+	}
+	// Its beginning is the oldest frame that it has, so that nothing is lost.
+	if rows == 0 || rows >= f.rows || lost != 0 {
+		t.Errorf("%d rows of %d, %d lost", rows, f.rows, lost)
+	}
 }

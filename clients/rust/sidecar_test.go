@@ -78,7 +78,7 @@ func socketPath(tb testing.TB) string {
 func open(tb testing.TB, dataBytes uint64) *sidecar {
 	tb.Helper()
 	s := &sidecar{path: socketPath(tb), leases: map[*handoff.Lease]struct{}{}, joined: make(chan *handoff.Lease, 1)}
-	s.replace(tb, dataBytes)
+	s.replace(tb, shm.Config{DataBytes: dataBytes})
 	s.listen(tb)
 	tb.Cleanup(func() {
 		s.close(tb)
@@ -120,9 +120,10 @@ func (s *sidecar) close(tb testing.TB) {
 }
 
 // replace makes a new ring the one that is lent. The old one is left as it is.
-func (s *sidecar) replace(tb testing.TB, dataBytes uint64) {
+func (s *sidecar) replace(tb testing.TB, c shm.Config) {
 	tb.Helper()
-	p, err := shm.Create(shm.Config{Name: ringName, DataBytes: dataBytes})
+	c.Name = ringName
+	p, err := shm.Create(c)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -63,7 +63,7 @@ fn main() {
     let (role, socket) = match &args[..] {
         [_, role, socket] => (role.as_str(), socket),
         _ => {
-            eprintln!("usage: consumer read|table|count|leaks|ask|fire SOCKET");
+            eprintln!("usage: consumer read|table|count|leaks|ask|fire SOCKET, or file FILE");
             exit(64)
         }
     };
@@ -74,6 +74,7 @@ fn main() {
         "table" => table(options),
         "ask" => ask(options),
         "fire" => fire(options),
+        "file" => file(socket),
         _ => read(options),
     };
     if let Err(e) = done {
@@ -116,6 +117,16 @@ fn read(options: Options) -> Result<(), Error> {
     }
     let s = sub.stats();
     println!("end {} {} {} {} {}", s.frames, s.rows, s.lost_frames, s.lost_rows, s.restarts);
+    Ok(())
+}
+
+/// Reads a file to its end.
+fn file(path: &str) -> Result<(), Error> {
+    let mut sub = Subscription::open_file(path)?;
+    for batch in sub.batches() {
+        check(&batch?.batch());
+    }
+    println!("file {} {}", sub.stats().rows, sub.stats().lost_rows);
     Ok(())
 }
 

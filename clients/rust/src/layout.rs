@@ -137,3 +137,99 @@ impl Bytes<'_> {
         String::from_utf8_lossy(&field[..end]).into_owned()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The number that stands beside a name in a table of docs/protocol.md.
+    fn number(table: &str, name: &str) -> usize {
+        let text = include_str!("../../../docs/protocol.md");
+        let begin = text.find(&format!("<!-- table: {} -->", table)).expect(table);
+        let rows = text[begin..].lines().skip(2).take_while(|l| l.starts_with('|'));
+        let cells = |row: &str| row.split('|').map(|c| c.trim().trim_matches('`').to_string()).collect::<Vec<_>>();
+        let row = rows.map(cells).find(|c| c[1].parse::<usize>().is_ok() && c[2..].iter().any(|c| c == name));
+        let row = row.unwrap_or_else(|| panic!("{} has no {}", table, name));
+        row[1].parse().expect(name)
+    }
+
+    #[test]
+    fn agrees_with_the_protocol() {
+        let (header, control, catalog) =
+            (|n| number("header", n), |n| PAGE + number("control", n), |n| number("catalog", n));
+        let (page, state) = (|n| number("consumer", n), |n| number("states", n) as u64);
+        let (flag, kind, source) =
+            (|n| number("flags", n) as u8, |n| number("kinds", n) as u8, |n| number("source flags", n) as u32);
+        for (have, want) in [
+            (usize::from(ABI_MAJOR), number("constants", "ABI major")),
+            (PAGE, number("constants", "page")),
+            (FRAME_HEADER, number("constants", "frame header")),
+            (RECORD, number("constants", "catalog record")),
+            (MIN_DATA as usize, number("constants", "smallest data")),
+            (MAX_DATA as usize, number("constants", "largest data")),
+            (header::ABI_MAJOR, header("abi_major")),
+            (header::HEADER_BYTES, header("header_bytes")),
+            (header::TOTAL_BYTES, header("total_bytes")),
+            (header::EPOCH, header("epoch")),
+            (header::CONTROL_OFF, header("control_off")),
+            (header::CONTROL_BYTES, header("control_bytes")),
+            (header::CATALOG_OFF, header("catalog_off")),
+            (header::CATALOG_RECORDS, header("catalog_records")),
+            (header::RECORD_BYTES, header("record_bytes")),
+            (header::HEAP_OFF, header("heap_off")),
+            (header::HEAP_BYTES, header("heap_bytes")),
+            (header::DATA_OFF, header("data_off")),
+            (header::DATA_BYTES, header("data_bytes")),
+            (header::LARGEST_FRAME, header("largest_frame")),
+            (header::CHECKSUM, header("checksum")),
+            (control::HW, control("hw")),
+            (control::HEAD, control("head")),
+            (control::TAIL, control("tail")),
+            (control::LAST, control("last")),
+            (control::HEARTBEAT_NS, control("heartbeat_ns")),
+            (control::STATE, control("state")),
+            (control::REALTIME_OFFSET_NS, control("realtime_offset_ns")),
+            (control::CATALOG_LEN, control("catalog_len")),
+            (record::NUMBER, catalog("number")),
+            (record::MAP_ID, catalog("map_id")),
+            (record::MAP_TYPE, catalog("map_type")),
+            (record::KEY_SIZE, catalog("key_size")),
+            (record::VALUE_SIZE, catalog("value_size")),
+            (record::MAP_VALUE_SIZE, catalog("map_value_size")),
+            (record::CPUS, catalog("cpus")),
+            (record::FLAGS, catalog("flags")),
+            (record::MAX_ENTRIES, catalog("max_entries")),
+            (record::SCHEMA_LEN, catalog("schema_len")),
+            (record::SCHEMA_OFF, catalog("schema_off")),
+            (record::NAME, catalog("name")),
+            (record::STATE, catalog("state")),
+            (record::KEYFRAME_POS, catalog("keyframe_pos")),
+            (record::SUPERSEDED_BY, catalog("superseded_by")),
+            (record::SUPERSEDED as usize, number("sources", "SUPERSEDED")),
+            (page::CURSOR, page("cursor")),
+            (page::SLEEP, page("sleep")),
+            (page::NEXT_SEQ, page("next_seq")),
+            (page::NEXT_ROWS, page("next_rows")),
+            (page::LOST_FRAMES, page("lost_frames")),
+            (page::LOST_ROWS, page("lost_rows")),
+            (page::LAPS, page("laps")),
+            (page::ASK, page("ask")),
+            (page::EVICTED, page("evicted")),
+        ] {
+            assert_eq!(have, want);
+        }
+        assert_eq!((control::LIVE, control::ENDED), (state("LIVE"), state("ENDED")));
+        let kinds = [frame::PAD, frame::ROWS, frame::DELETES, frame::EVENTS, frame::MARK];
+        assert_eq!(kinds, ["PAD", "ROWS", "DELETES", "EVENTS", "MARK"].map(kind));
+        assert_eq!([frame::FIRST, frame::LAST, frame::KEYFRAME], ["FIRST", "LAST", "KEYFRAME"].map(flag));
+        let flags = [
+            record::PER_CPU,
+            record::LOCKED_SCAN,
+            record::LOCKED_VALUE,
+            record::MAP_IDS,
+            record::EVENTS,
+            record::CHANGES,
+        ];
+        assert_eq!(flags, ["PER_CPU", "LOCKED_SCAN", "LOCKED_VALUE", "MAP_IDS", "EVENTS", "CHANGES"].map(source));
+    }
+}

@@ -121,7 +121,7 @@ fn read(image: &[u8], from: Option<Position>) {
 
 #[test]
 fn no_image_does_harm() {
-    let rounds: usize = env::var("RINGSIDE_FUZZ_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(40);
+    let rounds: usize = env::var("RINGSIDE_FUZZ_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(200);
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let mut images = 0;
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../testdata");
