@@ -3,6 +3,7 @@
 package c
 
 import (
+	"encoding/binary"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,6 +35,33 @@ func TestConform(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A file in which one is sent back and forth between pads has an end, too.
+func TestHostileFileEnds(t *testing.T) {
+	b, err := os.ReadFile("../testdata/pads.ring")
+	if err != nil {
+		t.Fatal(err)
+	}
+	le := binary.LittleEndian
+	const pad, control = 1, 4096
+	data, size := le.Uint64(b[88:]), le.Uint64(b[96:])
+	for at := data; at < data+size; at += 64 {
+		clear(b[at : at+64])
+		le.PutUint32(b[at:], 64)
+		b[at+4] = pad
+	}
+	// hw is before head: whoever has come so far is overtaken, and begins at last.
+	for word, v := range map[int]uint64{0: 7*64 + 1, 128: size, 256: 0, 384: 0} {
+		le.PutUint64(b[control+word:], v)
+	}
+	image := filepath.Join(t.TempDir(), "cycle.ring")
+	if err := os.WriteFile(image, b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := output(t, filepath.Join(build(t, "gcc"), "tests", "conform"), image); !strings.HasSuffix(got, "\"error\":\"lapped\"}\n") {
+		t.Errorf("read %q", got)
 	}
 }
 

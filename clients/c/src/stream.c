@@ -131,8 +131,9 @@ static int nothing(struct ringside *r, enum status s)
 	case FAILED:
 		return -ENOMEM;
 	case LAPPED:
-		/* Nobody writes to a file: who is nowhere after a try never will be. */
-		if (r->file && r->stuck == r->cursor.pos.offset)
+		/* Nobody writes to a file: who has got no further since the last time never
+		 * will. Who has, passed a row of pads. */
+		if (r->file && r->stuck != UINT64_MAX && r->cursor.pos.offset <= r->stuck)
 			return r->err = fail(&r->why, ELOOP, "the file was recorded in the middle of a lap: no frame of it can be reached");
 		r->stuck = r->cursor.pos.offset;
 		return MORE;

@@ -6,7 +6,7 @@
 
 #include "reader.h"
 
-enum { MAX_TOUCHED = 64 }; /* rows of one batch; frames without keys may count 4 Gi */
+enum { MAX_TOUCHED = 64 }; /* rows of one batch */
 
 static unsigned touch(const void *bytes, size_t n)
 {
@@ -49,7 +49,7 @@ static unsigned read_all(struct ringside *r, bool lease)
 		sum += touch_batch(b);
 		if (lease)
 			ringside_lease_end(r);
-		else if (b->rows < 1 << 16)
+		else
 			ringside_table_apply(t, b);
 	}
 	for (uint32_t n = 0; n < ringside_sources(r) && n < MAX_TOUCHED; n++) {
