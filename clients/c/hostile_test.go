@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -83,49 +84,71 @@ func memory(t *testing.T, content []byte, seals int) int {
 
 const ringSeals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_FUTURE_WRITE
 
-// A client believes a sidecar no more than it has to, says what is wrong, and
-// keeps none of the descriptors that it was sent.
-func TestRefusesAnImposter(t *testing.T) {
+// honest is what a sidecar would answer with.
+type honest struct {
+	geometry         shm.Geometry
+	ring, page, bell int
+	image            []byte // what the ring's file holds
+	packet           []byte
+}
+
+func newHonest(t *testing.T) *honest {
+	t.Helper()
 	p, err := shm.Create(shm.Config{Name: "main", DataBytes: 4096})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer p.Close()
+	t.Cleanup(func() { p.Close() })
 	consumer, _, err := p.Attach(shm.StartHead, shm.AnySource, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer consumer.Detach()
-	g := p.Geometry()
-	image := make([]byte, g.TotalBytes)
-	if _, err := unix.Pread(int(p.File().Fd()), image, 0); err != nil {
+	t.Cleanup(consumer.Detach)
+	h := &honest{
+		geometry: p.Geometry(), image: make([]byte, p.Geometry().TotalBytes),
+		ring: int(p.File().Fd()), page: int(consumer.File().Fd()), bell: int(consumer.Bell().Fd()),
+	}
+	if _, err := unix.Pread(h.ring, h.image, 0); err != nil {
 		t.Fatal(err)
 	}
-	ring, page, bell := int(p.File().Fd()), int(consumer.File().Fd()), int(consumer.Bell().Fd())
-	grant := func(epoch, bytes uint64) []byte {
-		b := make([]byte, 48)
-		binary.LittleEndian.PutUint64(b[8:], epoch)
-		binary.LittleEndian.PutUint64(b[40:], bytes)
-		return b
-	}
-	good := answer(attached, 0, grant(g.Epoch, g.TotalBytes))
-	changed := func(at int, to ...byte) []byte {
-		b := append([]byte(nil), good...)
-		copy(b[at:], to)
-		return b
-	}
-	spoilt := func(at int) []byte {
-		b := append([]byte(nil), image...)
-		b[at] ^= 1
-		return b
-	}
+	h.packet = answer(attached, 0, h.grant(0, 0))
+	return h
+}
+
+// grant is one for a ring whose epoch and size differ from the real one's.
+func (h *honest) grant(epoch, bytes uint64) []byte {
+	b := make([]byte, 48)
+	binary.LittleEndian.PutUint64(b[8:], h.geometry.Epoch+epoch)
+	binary.LittleEndian.PutUint64(b[40:], h.geometry.TotalBytes+bytes)
+	return b
+}
+
+// changed is the answer with other bytes at a place.
+func (h *honest) changed(at int, to ...byte) []byte {
+	b := slices.Clone(h.packet)
+	copy(b[at:], to)
+	return b
+}
+
+// spoilt is the ring's memory, sealed, with one bit changed.
+func (h *honest) spoilt(t *testing.T, at int) int {
+	b := slices.Clone(h.image)
+	b[at] ^= 1
+	return memory(t, b, ringSeals)
+}
+
+// A client believes a sidecar no more than it has to, says what is wrong, and
+// keeps none of the descriptors that it was sent.
+func TestRefusesAnImposter(t *testing.T) {
+	h := newHonest(t)
+	ring, page, bell, image, good := h.ring, h.page, h.bell, h.image, h.packet
+	all := []int{ring, page, bell}
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
 	defer w.Close()
-	all := []int{ring, page, bell}
 	for name, c := range map[string]struct {
 		fds    []int
 		packet []byte
@@ -145,18 +168,18 @@ func TestRefusesAnImposter(t *testing.T) {
 		"a page too large":   {[]int{ring, memory(t, make([]byte, 8192), ringSeals&7), bell}, good, syscall.EBADFD},
 		"a ring cut off":     {[]int{memory(t, image[:len(image)-4096], ringSeals), page, bell}, good, syscall.EMEDIUMTYPE},
 		"a ring of 10 bytes": {[]int{memory(t, image[:10], ringSeals), page, bell}, good, syscall.EMEDIUMTYPE},
-		"a spoilt magic":     {[]int{memory(t, spoilt(0), ringSeals), page, bell}, good, syscall.EMEDIUMTYPE},
-		"another major":      {[]int{memory(t, spoilt(9), ringSeals), page, bell}, good, syscall.EPROTONOSUPPORT},
-		"a spoilt header":    {[]int{memory(t, spoilt(96), ringSeals), page, bell}, good, syscall.EMEDIUMTYPE},
-		"another epoch":      {all, answer(attached, 0, grant(g.Epoch+2, g.TotalBytes)), syscall.EPROTO},
-		"another size":       {all, answer(attached, 0, grant(g.Epoch, g.TotalBytes-1)), syscall.EPROTO},
+		"a spoilt magic":     {[]int{h.spoilt(t, 0), page, bell}, good, syscall.EMEDIUMTYPE},
+		"another major":      {[]int{h.spoilt(t, 9), page, bell}, good, syscall.EPROTONOSUPPORT},
+		"a spoilt header":    {[]int{h.spoilt(t, 96), page, bell}, good, syscall.EMEDIUMTYPE},
+		"another epoch":      {all, answer(attached, 0, h.grant(2, 0)), syscall.EPROTO},
+		"another size":       {all, answer(attached, 0, h.grant(0, 4096)), syscall.EPROTO},
 		"a short grant":      {all, answer(attached, 0, make([]byte, 47)), syscall.EPROTO},
-		"a long grant":       {all, answer(attached, 0, append(grant(g.Epoch, g.TotalBytes), 1, 2, 3)), 0},
-		"half a grant":       {all, changed(24, 1), syscall.EPROTO},
-		"another length":     {all, changed(12, 47), syscall.EPROTO},
-		"another question":   {all, changed(4, 2), syscall.EPROTO},
-		"another version":    {all, changed(6, 2), syscall.EPROTO},
-		"another total":      {all, changed(16, 49), syscall.EPROTO},
+		"a long grant":       {all, answer(attached, 0, append(h.grant(0, 0), 1, 2, 3)), 0},
+		"half a grant":       {all, h.changed(24, 1), syscall.EPROTO},
+		"another length":     {all, h.changed(12, 47), syscall.EPROTO},
+		"another question":   {all, h.changed(4, 2), syscall.EPROTO},
+		"another version":    {all, h.changed(6, 2), syscall.EPROTO},
+		"another total":      {all, h.changed(16, 49), syscall.EPROTO},
 		"too large":          {all, answer(attached, 0, make([]byte, 32769)), syscall.EPROTO},
 		"noise":              {all, []byte("220 smtp.example.com ready\r\n"), syscall.EPROTO},
 		"a hang-up":          {nil, nil, syscall.ECONNRESET},
