@@ -19,6 +19,7 @@ func C(r *Rows) string {
 		if t.Kind == schema.Struct && t.Size > 0 {
 			c.structure(t, name)
 			c.body.line("typedef struct %s %s;", name, name)
+			c.members(t, name)
 		} else {
 			decl := c.declare(t, name, name, "", names{}) // which may define structs first
 			c.body.line("\ntypedef %s; // %s", decl, describe(t))
@@ -64,6 +65,24 @@ func (c *cee) structure(t *schema.Type, name string) {
 	}
 	c.body.line("\n// %s\nstruct %s {\n%s}%s;", describe(t), name, lines.String(), attribute)
 	c.body.line("static_assert(sizeof(struct %s) == %d, %q);\n%s", name, t.Size, name, strings.TrimSuffix(asserts.String(), "\n"))
+}
+
+// members lists what ringside_check_key and ringside_check_value hold against the
+// map, for programs that include ringside.h before.
+func (c *cee) members(t *schema.Type, name string) {
+	var lines text
+	taken := names{}
+	for _, p := range parts(t) {
+		if p.typ == nil || !identifier(p.name) {
+			continue
+		}
+		if field := taken.take(reserve(p.name, cKeywords)); field != "" {
+			lines.line("\t{%q, offsetof(struct %s, %s), %d},", p.name, name, field, p.size)
+		}
+	}
+	if lines.Len() > 0 {
+		c.body.line("#ifdef RINGSIDE_MEMBER\nstatic const struct ringside_member %s[] = {\n%s};\n#endif", c.scope.free(name+"_members"), lines.String())
+	}
 }
 
 // declare is the declaration of name as a t.

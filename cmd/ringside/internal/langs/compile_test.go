@@ -115,8 +115,14 @@ func TestCCompiles(t *testing.T) {
 		includes += fmt.Sprintf("#include \"r%d.h\"\n", i)
 	}
 	// The bits where the schema says, in natural order and packed.
-	write(t, dir, "main.c", "#include <string.h>\n"+includes+`
+	header, err := filepath.Abs("../../../../clients/c/ringside.h")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, "main.c", fmt.Sprintf("#include %q\n#include <string.h>\n", header)+includes+`
 int main(void) {
+	const struct ringside_member *m = &flows_value_members[sizeof(flows_value_members) / sizeof(*m) - 1];
+	if (strcmp(m->path, "mac") || m->offset != 112 || m->size != 6) return 1;
 	flows_value f = {.fin = 1, .window = 0x5a5, .delta = -3};
 	const unsigned char want[3] = {0x4b, 0xdb, 0x01};
 	events_v2_value e = {.low = 0x15, .high = 0xabc, .sign = -2, .id = 0x01020304};
@@ -127,7 +133,7 @@ int main(void) {
 	run(t, dir, "gcc", "-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-o", "main", "main.c")
 	run(t, dir, "./main")
 	if _, err := exec.LookPath("g++"); err == nil {
-		write(t, dir, "main.cc", includes+"int main() { return sizeof(flows_value) != 120; }\n")
+		write(t, dir, "main.cc", fmt.Sprintf("#include %q\n", header)+includes+"int main() { return sizeof(flows_value) != 120; }\n")
 		run(t, dir, "g++", "-std=c++17", "-Wall", "-Wextra", "-Werror", "-o", "main", "main.cc")
 		run(t, dir, "./main")
 	}
