@@ -231,3 +231,27 @@ func abs(t *testing.T, path string) string {
 	}
 	return path
 }
+
+// TestReloadOfEvents: what has changed is read by another stream, which goes on
+// where the one before it ended.
+func TestReloadOfEvents(t *testing.T) {
+	s, pin := newStream(t, bpftest.MountBPFFS(t), 1<<16)
+	file := func(more string) string {
+		return fmt.Sprintf("maps: [{path: %s, mode: events%s}]\n", pin, more)
+	}
+	r, reload := serveTexts(t, file(""))
+	y := r.tally(shm.StartHead)
+	sub := bpftest.Submission{Count: 200, Least: 24, Most: 60, Step: 1}
+	for i := range 10 {
+		if err := s.Submit(&sub); err != nil {
+			t.Fatal(err)
+		}
+		if changes, err := reload(file([]string{", every: 50ms", ", poll: true"}[i%2])); err != nil || len(changes.Changed) != 1 {
+			t.Fatalf("%+v, %v", changes, err)
+		}
+	}
+	y.until(sub.Seq)
+	if doc := r.status(); y.lost != 0 || doc.Health.State != status.OK || doc.Rings[0].Sources[0].Events.ForeignBytes != 0 {
+		t.Errorf("%d lost; %+v", y.lost, doc.Health)
+	}
+}
