@@ -182,7 +182,9 @@ func TestEventsOfAllSizes(t *testing.T) {
 	m, pin := newRingbuf(t, size)
 	s := bpftest.NewSubmitter(t, m)
 	x := startTap(t, pin, reader.EventOptions{}, nil)
-	go func() {
+	var done sync.WaitGroup
+	defer done.Wait()
+	done.Go(func() {
 		for _, sub := range []bpftest.Submission{
 			{Count: 1000, Least: 24, Most: 4000, Step: 1, Retry: 1},
 			{Count: 300, Least: 24, Most: size - 16, Step: 1237, Retry: 1},
@@ -194,7 +196,7 @@ func TestEventsOfAllSizes(t *testing.T) {
 				t.Error(err)
 			}
 		}
-	}()
+	})
 	x.expect(t, 0, 1000)
 	x.expect(t, 0, 300)
 	for seq := range uint64(3) {
