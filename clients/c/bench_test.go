@@ -6,8 +6,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
+	"time"
+
+	"github.com/ringside-bpf/ringside/shm"
 )
 
 // What a row of 4 + 32 bytes costs: in a lease, and copied, in a ring that fits
@@ -39,5 +43,25 @@ func BenchmarkRows(b *testing.B) {
 			b.ReportMetric(r.Lease, "lease-ns/row")
 			b.ReportMetric(r.Copy, "copy-ns/row")
 		})
+	}
+}
+
+// From a frame to what a consumer of another process prints, which slept. The
+// pause keeps below the 1000 rings a second that a bell may have; one that was lost
+// would cost a second.
+func BenchmarkWake(b *testing.B) {
+	l := lend(b, shm.SourceInfo{Name: "m", KeySize: 8, ValueSize: 8, MapValueSize: 8})
+	keep := start(b, os.Geteuid(), filepath.Join(build(b, "gcc"), "tests", "keep"), l.path, "m")
+	keep.expect(b, "attached")
+	pause := time.NewTicker(2 * time.Millisecond)
+	defer pause.Stop()
+	for b.Loop() {
+		b.StopTimer()
+		<-pause.C
+		b.StartTimer()
+		l.publish(b, shm.KindRows, shm.FlagFirst|shm.FlagLast|shm.FlagKeyframe, 1, 1)
+		if line := keep.told(b); line != "fresh 1 1" {
+			b.Fatal(line)
+		}
 	}
 }

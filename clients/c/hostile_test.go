@@ -35,7 +35,7 @@ const attached = 0x8001 // the answer to ATTACH
 
 // imposter answers every attach with one packet and descriptors of the test's
 // choice.
-func imposter(t *testing.T, fds []int, packet []byte) (path string) {
+func imposter(t testing.TB, fds []int, packet []byte) (path string) {
 	t.Helper()
 	path = socketPath(t)
 	l, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: path, Net: "unixpacket"})

@@ -23,7 +23,7 @@ type lender struct {
 	scan     uint64
 }
 
-func lend(t *testing.T, info shm.SourceInfo) *lender {
+func lend(t testing.TB, info shm.SourceInfo) *lender {
 	t.Helper()
 	p, err := shm.Create(shm.Config{Name: "main", DataBytes: 64 << 10})
 	if err != nil {
@@ -48,7 +48,7 @@ func lend(t *testing.T, info shm.SourceInfo) *lender {
 }
 
 // publish commits one frame of rows key = value = from, from+1, ...
-func (l *lender) publish(t *testing.T, kind shm.Kind, flags shm.Flags, from, rows int) {
+func (l *lender) publish(t testing.TB, kind shm.Kind, flags shm.Flags, from, rows int) {
 	t.Helper()
 	const stride = 16
 	b, err := l.producer.Claim(t.Context(), rows*stride, rows*stride)

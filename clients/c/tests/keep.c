@@ -40,7 +40,7 @@ int main(int argc, char **argv)
 	while (n >= 0 && poll(&in, 1, 0) == 0) {
 		n = ringside_next(r, &b);
 		if (n == 0)
-			ringside_wait(r, 20);
+			ringside_wait(r, 1000);
 		if (n != 1)
 			continue;
 		if (b->kind >= RINGSIDE_LOST)
