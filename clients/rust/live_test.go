@@ -156,21 +156,31 @@ func TestCountsLoss(t *testing.T) {
 	}
 }
 
-// A sidecar that hangs up and comes back is noticed, and said to be no exact end.
+// A sidecar that hangs up and comes back is noticed, and said to be no exact end;
+// also by a program that polls the descriptor in a loop of its own.
 func TestComesBack(t *testing.T) {
-	s := open(t, 1<<20)
-	addFeed(t, s.ring, 0).publish(t, 3)
-	c := start(t, "read", s.path)
-	c.expect(t, "reading 1")
-	s.close(t)
-	c.expect(t, "gone")
-	s.replace(t, shm.Config{DataBytes: 1 << 20})
-	addFeed(t, s.ring, 0).publish(t, 3)
-	s.listen(t)
-	if exact := c.expect(t, "restart"); exact != "false" {
-		t.Errorf("restart: exact %s", exact)
+	for _, role := range []string{"read", "poll"} {
+		t.Run(role, func(t *testing.T) {
+			s := open(t, 1<<20)
+			f := addFeed(t, s.ring, 0)
+			f.publish(t, 3)
+			c := start(t, role, s.path)
+			c.expect(t, "reading 1")
+			for range 100 {
+				f.publish(t, 3)
+			}
+			c.expect(t, "reading 101")
+			s.close(t)
+			c.expect(t, "gone")
+			s.replace(t, shm.Config{DataBytes: 1 << 20})
+			addFeed(t, s.ring, 0).publish(t, 3)
+			s.listen(t)
+			if exact := c.expect(t, "restart"); exact != "false" {
+				t.Errorf("restart: exact %s", exact)
+			}
+			c.end(t)
+		})
 	}
-	c.end(t)
 }
 
 // A sidecar that does not beat is told of; so is one that is not there, by an

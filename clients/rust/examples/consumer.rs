@@ -4,6 +4,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::{self, BufRead};
+use std::os::unix::io::AsRawFd;
 use std::process::exit;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -63,7 +64,7 @@ fn main() {
     let (role, socket) = match &args[..] {
         [_, role, socket] => (role.as_str(), socket),
         _ => {
-            eprintln!("usage: consumer read|table|count|leaks|ask|fire SOCKET, or file FILE");
+            eprintln!("usage: consumer read|poll|table|count|leaks|ask|fire SOCKET, or file FILE");
             exit(64)
         }
     };
@@ -75,7 +76,8 @@ fn main() {
         "ask" => ask(options),
         "fire" => fire(options),
         "file" => file(socket),
-        _ => read(options),
+        "poll" => read(options, polled),
+        _ => read(options, |sub| sub.wait(Duration::from_millis(100))),
     };
     if let Err(e) = done {
         println!("error {:?} {}", e.kind(), e);
@@ -91,13 +93,13 @@ fn end_with_input() {
 }
 
 /// Says what happens, and at the end what it got.
-fn read(options: Options) -> Result<(), Error> {
+fn read(options: Options, mut wait: impl FnMut(&mut Subscription) -> bool) -> Result<(), Error> {
     let mut sub = Subscription::attach(options)?;
     println!("attached");
     end_with_input();
     let mut batches = 0;
     while !DONE.load(Ordering::Relaxed) {
-        if !sub.wait(Duration::from_millis(100)) {
+        if !wait(&mut sub) {
             continue;
         }
         while let Some(batch) = sub.try_next()? {
@@ -118,6 +120,25 @@ fn read(options: Options) -> Result<(), Error> {
     let s = sub.stats();
     println!("end {} {} {} {} {}", s.frames, s.rows, s.lost_frames, s.lost_rows, s.restarts);
     Ok(())
+}
+
+/// As a program with a loop of its own waits.
+fn polled(sub: &mut Subscription) -> bool {
+    #[repr(C)]
+    struct PollFd {
+        fd: i32,
+        events: i16,
+        seen: i16,
+    }
+    extern "C" {
+        fn poll(fds: *mut PollFd, n: u64, ms: i32) -> i32;
+    }
+    if let Some(limit) = sub.arm() {
+        let mut fd = PollFd { fd: sub.as_raw_fd(), events: 1, seen: 0 };
+        // SAFETY: one descriptor is there, as is said.
+        unsafe { poll(&mut fd, 1, limit.as_millis().min(100) as i32) };
+    }
+    true
 }
 
 /// Reads a file to its end.

@@ -82,7 +82,7 @@ pub use events::Events;
 pub use options::{Options, Start, DEFAULT_RING, DEFAULT_SOCKET, SOCKET_ENV};
 #[doc(hidden)]
 pub use row::round_up;
-pub use row::{Field, Plain, Shape};
+pub use row::{Field, Pad, Plain, Shape};
 pub use rows::{Keys, PerCpu, Rows, Slots};
 pub use schema::{Schema, Type, TypeField, TypeKind};
 pub use source::Source;

@@ -131,6 +131,31 @@ impl<T: Plain, const N: usize> Plain for [T; N] {
     }
 }
 
+/// `N` bytes that are skipped: a field of this type covers what a program does not want, whatever it is, and is not
+/// loaded. Its name begins with `_`.
+///
+/// ```
+/// ringside::row! {
+///     /// Of a hundred counters, the third.
+///     struct Third { _before: ringside::Pad<16>, third: u64, _behind: ringside::Pad<776> }
+/// }
+/// use ringside::Plain;
+/// assert_eq!((Third::SIZE, std::mem::size_of::<Third>()), (800, 8));
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Pad<const N: usize>;
+
+impl<const N: usize> Plain for Pad<N> {
+    const SIZE: usize = N;
+    const ALIGN: usize = 1;
+    const SHAPE: Shape = Shape::Array { count: N, size: 1, shape: &Shape::Unsigned };
+
+    #[inline(always)]
+    fn load(_: Place<'_>) -> Self {
+        Pad
+    }
+}
+
 /// What a map without a value, or an event without a record type, has.
 impl Plain for () {
     const SIZE: usize = 0;
@@ -150,7 +175,7 @@ pub const fn round_up(offset: usize, align: usize) -> usize {
 /// Each field lies where C puts a field of its type, and is loaded from there; the struct itself is an ordinary
 /// one of Rust, `Clone`, `Copy`, `Debug` and `PartialEq`. Ask for more by `#[derive]`: keys of a
 /// [`Table`](crate::Table) are `Eq` and `Hash`. A struct that C packs is a `packed struct`. Fields whose names
-/// begin with `_` are padding. Fields may be arrays and other structs of `row!`.
+/// begin with `_` are padding, of bytes or of a [`Pad`](crate::Pad). Fields may be arrays and other structs of `row!`.
 ///
 /// ```
 /// ringside::row! {

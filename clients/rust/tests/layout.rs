@@ -27,6 +27,7 @@ macro_rules! v {
 v!(Whole { packets: u64, bytes: u64, delta: i32, state: u32, comm: [u8; 8], ratio: f64, bits: u8, _pad: [u8; 7] });
 v!(Other { _skip: [u64; 2], delta: i32, state: i32, comm: [i8; 8], v4: u32, _pad: [u8; 12] });
 v!(Raw { all: [u8; 48] });
+v!(Few { _before: ringside::Pad<8>, bytes: u64, _behind: ringside::Pad<32> });
 v!(Inner { packets: u64, bytes: u64 });
 v!(Nested { counts: Inner, _rest: [u8; 32] });
 v!(Counters { counters: [u64; 2], _rest: [u8; 32] });
@@ -58,6 +59,7 @@ fn what_fits_is_accepted() {
         ("Other", verdict::<u32, Other>()),
         ("Raw", verdict::<[u8; 4], Raw>()),
         ("bytes", verdict::<[u8; 4], [u8; 48]>()),
+        ("Few", verdict::<u32, Few>()),
         ("Nested", verdict::<u32, Nested>()),
         ("Counters", verdict::<u32, Counters>()),
     ] {
