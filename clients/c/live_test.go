@@ -95,16 +95,21 @@ func TestReadsUnderStrictSeccomp(t *testing.T) {
 			done, fed := make(chan struct{}), make(chan error, 1)
 			go func() { fed <- f.until(done, 4000) }()
 			reader := start(t, os.Geteuid(), filepath.Join(build(t, "gcc"), "tests", "strict"), s.path, how, fmt.Sprint(rows))
-			var got int
-			if _, err := fmt.Sscan(reader.expect(t, ""), &got); err != nil || got < rows {
-				t.Errorf("%d rows read: %v", got, err)
-			}
-			if err := reader.wait(); err != nil {
-				t.Error(err)
-			}
+			line := reader.expect(t, "")
+			ended := reader.wait()
 			close(done)
 			if err := <-fed; err != nil {
 				t.Error(err)
+			}
+			if line == "no seccomp" {
+				bpftest.Skip(t, "the kernel or a container refuses SECCOMP_MODE_STRICT")
+			}
+			var got int
+			if _, err := fmt.Sscan(line, &got); err != nil || got < rows {
+				t.Errorf("%q: %d rows read: %v", line, got, err)
+			}
+			if ended != nil {
+				t.Error(ended)
 			}
 		})
 	}

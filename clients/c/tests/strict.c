@@ -47,8 +47,10 @@ int main(int argc, char **argv)
 		puts(ringside_last_error(NULL));
 		return 1;
 	}
-	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0)
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0) {
+		puts("no seccomp");
 		return 77;
+	}
 	while (rows < want) {
 		int n = lease ? ringside_lease(r, &b) : ringside_next(r, &b);
 		if (n < 0)
