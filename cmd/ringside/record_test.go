@@ -133,3 +133,47 @@ func TestRecordKeepsTheNewest(t *testing.T) {
 		t.Errorf("%d frames in %v bytes, %v", frames, st.Size(), err)
 	}
 }
+
+// TestRecordTellsWhatItMissed: one that was overtaken says so, and the gap is in
+// the numbers of the source's frames.
+func TestRecordTellsWhatItMissed(t *testing.T) {
+	s := newRootShell(t)
+	s.pin("typed", typedMap)
+	s.serve("--ring-bytes", "16KiB")
+	file := filepath.Join(t.TempDir(), "image.ring")
+	p := s.start("record", file)
+	s.attached("ringside record")
+	s.await("a file", func() bool { _, err := os.Stat(file); return err == nil })
+	p.signal(syscall.SIGSTOP)
+	s.run("tail", "--from", "head", "-n", "400").exits(exitOK) // more than the ring holds
+	p.signal(syscall.SIGCONT)
+	s.run("tail", "--from", "head", "-n", "4").exits(exitOK)
+	p.signal(syscall.SIGINT)
+	out := p.wait().exits(exitOK).stdout
+	var frames, rows, lost uint64
+	if _, err := fmt.Sscanf(strings.TrimPrefix(out, file+": "), "%d frames with %d rows; lost %d frames", &frames, &rows, &lost); err != nil || lost == 0 {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if kept, _, _ := content(t, file); kept != frames || gaps(t, file) != lost {
+		t.Errorf("the file holds %d frames with %d missing between them; said was %s", kept, gaps(t, file), out)
+	}
+}
+
+// gaps counts the frames of the only source that are not in an image.
+func gaps(t *testing.T, file string) (missing uint64) {
+	t.Helper()
+	ring, err := shm.OpenImage(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cursor := shm.NewCursor(ring, shm.Position{}, shm.StartOldest, shm.AnySource)
+	for next := uint32(0); ; {
+		h, _, _, status := cursor.Peek()
+		if status != shm.Ready {
+			return missing
+		}
+		missing += uint64(h.SourceSeq - next)
+		next = h.SourceSeq + 1
+		cursor.Advance()
+	}
+}

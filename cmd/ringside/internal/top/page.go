@@ -166,22 +166,32 @@ func (p *Page) JSON(w io.Writer) error {
 	for r := range rows {
 		line := cells.AppendJSON([]byte{'{'}, rows[r].key, rows[r].value)
 		if p.Rate {
-			rates := map[string]float64{}
-			for i := range cells.Len() {
-				if f := p.shown(cells, i); f != nil {
-					rates[f.Name] = p.rate(rows[r], f)
-				}
-			}
-			if p.By != nil {
-				rates[p.By.Name] = p.rate(rows[r], p.By)
-			}
-			text, err := json.Marshal(rates)
+			text, err := json.Marshal(p.rates(cells, rows[r]))
 			if err != nil {
-				return err // a rate that is no number
+				return err
 			}
 			line = append(append(line, `,"rates":`...), text...)
 		}
 		doc.Rows = append(doc.Rows, append(line, '}'))
 	}
 	return json.NewEncoder(w).Encode(&doc)
+}
+
+// rates are those of a row's columns, and of the field that ranks it. JSON has no
+// infinite numbers and no NaN, which are left out.
+func (p *Page) rates(cells *render.Cells, x *row) map[string]float64 {
+	rates := map[string]float64{}
+	add := func(f *render.Field) {
+		if f == nil {
+			return
+		}
+		if rate := p.rate(x, f); rate-rate == 0 {
+			rates[f.Name] = rate
+		}
+	}
+	add(p.By)
+	for i := range cells.Len() {
+		add(p.shown(cells, i))
+	}
+	return rates
 }
