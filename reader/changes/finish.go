@@ -103,6 +103,9 @@ func (s *Stage) judge(look *reader.Lookup) error {
 // complete files a scan that was published whole.
 func (s *Stage) complete() {
 	s.running, s.since = false, s.since+1
+	if s.history != nil {
+		s.history.straighten()
+	}
 	if s.keyframe {
 		s.since, s.whole = 1, true
 	}

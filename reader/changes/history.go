@@ -47,8 +47,11 @@ type history struct {
 	free   uint32 // first of the free ones
 	rows   int
 	met    int   // of them, by this scan
+	passed int   // rows of this scan, with those met twice
+	bent   int   // places where the chain was corrected since it was straight
 	age    uint8 // of this scan
 
+	spare  []byte // one row
 	first  uint32 // where the chain begins
 	before uint32 // the slot that was met last, or none
 	expect uint32 // the slot that should come now, or none
@@ -69,6 +72,7 @@ func newHistory(keySize, valueSize int, budget *Budget) *history {
 		index: index{seed: maphash.MakeSeed()}, free: none, first: none, before: none, expect: none,
 	}
 	h.stride = h.keyStride + round8(valueSize)
+	h.spare = make([]byte, h.stride)
 	h.shift = bits.Len(uint(max(chunkBytes/h.stride, 16))) - 1
 	return h
 }
@@ -89,7 +93,7 @@ func (h *history) drop() {
 // begin makes ready for a scan.
 func (h *history) begin() {
 	h.age = h.age%3 + 1
-	h.met, h.before, h.expect = 0, none, h.first
+	h.met, h.passed, h.before, h.expect = 0, 0, none, h.first
 }
 
 // previous is the age of the scan before.
@@ -153,6 +157,7 @@ func (h *history) meet(key, value []byte) (uint32, verdict) {
 
 // link makes the chain lead to a slot next time.
 func (h *history) link(slot uint32) {
+	h.bent++
 	if h.before == none {
 		h.first = slot
 	} else if c, i := h.at(h.before); slot != h.before {
@@ -166,6 +171,7 @@ func (h *history) pass(slot uint32, c *chunk, i int) {
 		c.stamp[i] = h.age
 		h.met++
 	}
+	h.passed++
 	h.before, h.expect = slot, c.next[i]
 }
 

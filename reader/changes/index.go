@@ -69,6 +69,16 @@ func (x *index) put(p uint64) {
 	x.table[i] = p
 }
 
+// at is the place of a key that is in a slot.
+func (x *index) at(key []byte, slot uint32) *uint64 {
+	want := place(x.hash(key), slot)
+	i := uint32(want>>32) & x.mask()
+	for x.table[i] != want {
+		i = (i + 1) & x.mask()
+	}
+	return &x.table[i]
+}
+
 // remove takes a key out and closes the gap: whoever stands behind it and would
 // rather be in front of it moves up.
 func (x *index) remove(key []byte, slot uint32) {

@@ -82,5 +82,6 @@ func (h *history) passAll(c *chunk, i, n int) {
 			h.met++
 		}
 	}
+	h.passed += n
 	h.before, h.expect = h.expect+uint32(n)-1, c.next[i+n-1]
 }
