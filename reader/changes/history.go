@@ -46,10 +46,12 @@ type history struct {
 	slots  uint32 // ever used
 	free   uint32 // first of the free ones
 	rows   int
-	met    int   // of them, by this scan
-	passed int   // rows of this scan, with those met twice
-	bent   int   // places where the chain was corrected since it was straight
-	age    uint8 // of this scan
+	met    int // of them, by this scan
+	passed int // rows of this scan, with those met twice
+	bent   int // places where the chain was corrected since it was straight
+
+	bentBefore int   // of them, before this scan
+	age        uint8 // of this scan
 
 	spare  []byte // one row
 	first  uint32 // where the chain begins

@@ -47,6 +47,7 @@ func TestHistory(t *testing.T) {
 			t.Fatalf("%d rows of %d, met %d of %d", h.rows, len(known), h.met, len(met))
 		}
 		h.bent += random.IntN(2) * h.rows // straighten now or later
+		h.bentBefore = h.bent
 		if h.straighten(); h.bent == 0 {
 			straight++
 			slot := h.first
