@@ -152,7 +152,9 @@ func (s *callSeeker) seek(keys []byte, found []bool, p *pass) (int, error) {
 
 // trieSeeker tells whether a prefix is in a trie. A lookup would answer with any
 // shorter prefix that matches. But the kernel gives the key after one that is
-// there, and the first key of all for one that is not.
+// there, and the first key of all for one that is not. Bits behind a prefix are
+// nothing to the kernel: a prefix that its owner now spells with others is found
+// under its old spelling, too.
 type trieSeeker struct {
 	call               *elemCall
 	first, after, next []byte
