@@ -48,7 +48,7 @@ pub enum ErrorKind {
 }
 
 /// Why something failed.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Error {
     kind: ErrorKind,
     text: String,
@@ -69,6 +69,13 @@ impl Error {
     }
 }
 
+/// As people read it: a `main` that returns an error prints this.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.kind, self.text)
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
@@ -78,7 +85,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 /// Where a Rust type and the rows of a source part ways.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct LayoutError {
     /// Name of the source.
     pub source: String,
@@ -99,6 +106,13 @@ impl fmt::Display for LayoutError {
             "source {:?}: Rust {} (offset {}) and C {}: {}",
             self.source, self.field, self.offset, self.c, self.reason
         )
+    }
+}
+
+/// As people read it: a `main` that returns an error prints this.
+impl fmt::Debug for LayoutError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
