@@ -3,6 +3,7 @@
 package sidecar
 
 import (
+	"context"
 	"errors"
 	"os"
 	"slices"
@@ -55,20 +56,37 @@ func (s *Sidecar) apply(p *plan, now time.Time) (*Changes, error) {
 	return done, errors.Join(failed, s.openSocket(p))
 }
 
-// stop waits for the scans of what will not be read any more, or otherwise; so
-// without the mutex.
+// stop ends the reading of what will not be read any more, or otherwise; it waits
+// for scans, so without the mutex. One that hangs in the kernel may be the very
+// reason for the reload: it is left behind, and its ring gets new memory.
 func (s *Sidecar) stop(p *plan) {
+	ctx, cancel := context.WithTimeout(context.Background(), drainPatience)
+	defer cancel()
 	for _, x := range p.rings {
 		for _, old := range x.before {
-			if !slices.Contains(x.stay, old) {
-				old.end()
+			if !slices.Contains(x.stay, old) && !endedBy(ctx, old) {
+				x.hangs = true
 			}
 		}
 	}
 	for _, r := range p.leaving {
 		for _, old := range r.sources {
-			old.end()
+			endedBy(ctx, old)
 		}
+	}
+}
+
+func endedBy(ctx context.Context, x *source) bool {
+	done := make(chan struct{})
+	go func() {
+		x.end()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 
@@ -109,10 +127,10 @@ func (s *Sidecar) retireOld(x *ringPlan, done *Changes) {
 }
 
 // remake gives a ring its new rules, and new memory if it needs it: other sizes
-// were asked for, it is new, or somebody has it who may no longer. The caller
-// holds the mutex.
+// were asked for, it is new, somebody has it who may no longer, or a call hangs
+// that fills it. The caller holds the mutex.
 func (s *Sidecar) remake(x *ringPlan, now time.Time) (old *epoch, err error) {
-	r, barred := x.ring, s.barred(x)
+	r, barred := x.ring, x.hangs || s.barred(x)
 	same := sameMemory(r.config, x.fresh.config)
 	r.rules = x.fresh.rules
 	if r.current.Load() != nil && same && !barred {

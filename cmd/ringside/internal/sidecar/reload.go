@@ -39,6 +39,7 @@ type ringPlan struct {
 	stay   []*source
 	heirs  []heir
 	room   shm.Config // for its maps
+	hangs  bool       // a scan of what it had does not end
 }
 
 // heir is a source that is to be opened, and the one that it replaces.
