@@ -16,14 +16,15 @@ import (
 	"github.com/ringside-bpf/ringside/reader/changes"
 )
 
-// churnEnv makes each churn last so long, such as 5m.
+// churnEnv makes storms follow each other for so long, such as 5m, for each way of
+// reading.
 const churnEnv = "RINGSIDE_CHURN"
 
 func churnTime(t *testing.T) time.Duration {
 	t.Helper()
 	text := os.Getenv(churnEnv)
 	if text == "" {
-		return 400 * time.Millisecond
+		return 0 // one storm
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil {
@@ -57,15 +58,26 @@ func TestChurn(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.spec.KeySize, c.spec.ValueSize, c.spec.MaxEntries = 4, bpftest.ChurnBytes, 4096
-			seed := uint64(time.Now().UnixNano())
-			t.Logf("seed %d", seed)
-			s := &storm{t: t, spec: c.spec, reader: c.o, random: rand.New(rand.NewPCG(seed, 0)), ring: newRing(t, churnRing)}
-			for range 2 {
-				s.feeds = append(s.feeds, s.feed())
+			// One storm after the other: each leaves maps and rings behind until it ends.
+			end := time.Now().Add(churnTime(t))
+			for first := true; first || time.Now().Before(end); first = false {
+				t.Run("storm", func(t *testing.T) { weather(t, c.spec, c.o) })
 			}
-			s.run(time.Now().Add(churnTime(t)))
 		})
 	}
+}
+
+// stormTime is how long a storm lasts, if three rounds have not taken longer.
+const stormTime = 400 * time.Millisecond
+
+func weather(t *testing.T, spec ebpf.MapSpec, o reader.Options) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	s := &storm{t: t, spec: spec, reader: o, random: rand.New(rand.NewPCG(seed, 0)), ring: newRing(t, churnRing)}
+	for range 2 {
+		s.feeds = append(s.feeds, s.feed())
+	}
+	s.run(time.Now().Add(stormTime))
 }
 
 type storm struct {
