@@ -4,27 +4,22 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
 #include <ringside.h>
 
 static void show(const struct ringside_table *t, uint32_t offset)
 {
-	const void *key, *value, *keys[10] = {NULL};
-	uint64_t n, most[10] = {0};
-	for (size_t at = 0; ringside_table_each(t, &at, &key, &value);) {
+	const void *key, *value, *keys[11] = {NULL};
+	uint64_t n, most[11] = {0};
+	for (size_t at = 0, i; ringside_table_each(t, &at, &key, &value); most[i] = n, keys[i] = key) {
 		memcpy(&n, (const char *)value + offset, sizeof(n));
-		for (int i = 9; i >= 0 && n > most[i]; i--) { /* sinks towards the front */
-			if (i < 9)
-				most[i + 1] = most[i], keys[i + 1] = keys[i];
-			most[i] = n, keys[i] = key;
-		}
+		for (i = 10; i > 0 && n > most[i - 1]; i--) /* sinks towards the front */
+			most[i] = most[i - 1], keys[i] = keys[i - 1];
 	}
-	for (int i = 0; i < 10 && keys[i]; i++, putchar('\n')) {
+	for (int i = 0; i < 10 && keys[i]; i++, putchar('\n'), fflush(stdout)) {
 		for (uint32_t k = 0; k < ringside_table_key_size(t); k++)
 			printf("%02x", ((const unsigned char *)keys[i])[k]);
 		printf(" %" PRIu64, most[i]);
 	}
-	fflush(stdout);
 }
 
 int main(int argc, char **argv)
@@ -33,18 +28,15 @@ int main(int argc, char **argv)
 	struct ringside_table *table;
 	struct ringside_field field;
 	const struct ringside_batch *b;
-	if (argc != 3 || ringside_attach(NULL, &r) < 0)
-		errx(1, "%s", argc != 3 ? "usage: top SOURCE FIELD" : ringside_last_error(NULL));
+	if (argc != 3 || ringside_attach(NULL, &r) < 0 || ringside_table_open(r, argv[1], NULL, &table) < 0)
+		errx(1, "usage: top SOURCE FIELD (%s)", ringside_last_error(NULL));
 	const struct ringside_source *src = ringside_source_by_name(r, argv[1]);
 	if (!src || !src->value || ringside_find(src->value, argv[2], &field) < 0 || field.type->size != 8)
 		errx(1, "no source %s with a 64-bit counter %s", argv[1], argv[2]);
-	if (ringside_table_open(r, argv[1], NULL, &table) < 0)
-		errx(1, "%s", ringside_last_error(r));
-	for (int n; (n = ringside_next(r, &b)) >= 0;) {
+	for (int n; (n = ringside_next(r, &b)) >= 0;)
 		if (n == 0)
 			ringside_wait(r, -1);
 		else if (ringside_table_apply(table, b) == 1 && ringside_table_value_size(table) >= field.offset + 8)
 			show(table, field.offset);
-	}
 	errx(1, "%s", ringside_last_error(r));
 }
