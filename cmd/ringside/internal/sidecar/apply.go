@@ -62,32 +62,44 @@ func (s *Sidecar) apply(p *plan, now time.Time) (*Changes, error) {
 func (s *Sidecar) stop(p *plan) {
 	ctx, cancel := context.WithTimeout(context.Background(), drainPatience)
 	defer cancel()
+	ends := map[*ringPlan][]<-chan struct{}{}
 	for _, x := range p.rings {
 		for _, old := range x.before {
-			if !slices.Contains(x.stay, old) && !endedBy(ctx, old) {
+			if !slices.Contains(x.stay, old) {
+				ends[x] = append(ends[x], old.ending())
+			}
+		}
+	}
+	gone := &ringPlan{} // whose rings get no new memory
+	for _, r := range p.leaving {
+		for _, old := range r.sources {
+			ends[gone] = append(ends[gone], old.ending())
+		}
+	}
+	for x, list := range ends {
+		for _, ended := range list {
+			select {
+			case <-ended:
+				continue
+			case <-ctx.Done():
+			}
+			select {
+			case <-ended: // as well
+			default:
 				x.hangs = true
 			}
 		}
 	}
-	for _, r := range p.leaving {
-		for _, old := range r.sources {
-			endedBy(ctx, old)
-		}
-	}
 }
 
-func endedBy(ctx context.Context, x *source) bool {
+// ending ends the reading of a source and tells when that is done.
+func (x *source) ending() <-chan struct{} {
 	done := make(chan struct{})
 	go func() {
 		x.end()
 		close(done)
 	}()
-	select {
-	case <-done:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return done
 }
 
 // retireOld takes a ring's old sources away and puts those in their place that
