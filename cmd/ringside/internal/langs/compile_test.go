@@ -26,9 +26,13 @@ func run(t *testing.T, dir, tool string, args ...string) {
 	}
 }
 
-// need finds a tool, without which a test has nothing to say.
+// need finds a tool, without which a test has nothing to say. What a test has
+// built is there.
 func need(t *testing.T, tool string) string {
 	t.Helper()
+	if strings.HasPrefix(tool, "./") {
+		return tool
+	}
 	path, err := exec.LookPath(tool)
 	switch {
 	case err == nil:
