@@ -19,7 +19,7 @@ import (
 const readerVerb = "reader"
 
 // childTimeout bounds an answer; a child that was killed closes its pipe anyway.
-const childTimeout = 20 * time.Second
+const childTimeout = time.Minute
 
 // child is a consumer in a process of its own.
 type child struct {
@@ -30,13 +30,24 @@ type child struct {
 
 // startChild runs this program as a reader of a ring, not attached yet.
 func (b *bench) startChild(ctx context.Context, r *ring) (*child, error) {
+	return b.startSelf(ctx, readerVerb, "--socket", r.socket)
+}
+
+// startSelf runs this program with a hidden verb.
+func (b *bench) startSelf(ctx context.Context, args ...string) (*child, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	c := &child{cmd: exec.CommandContext(ctx, self, readerVerb, "--socket", r.socket), answers: make(chan string, 1)}
+	return b.startProgram(ctx, self, args...)
+}
+
+// startProgram runs a program that does what it is told, a line each.
+func (b *bench) startProgram(ctx context.Context, path string, args ...string) (*child, error) {
+	c := &child{cmd: exec.CommandContext(ctx, path, args...), answers: make(chan string, 1)}
 	c.cmd.Stderr = b.stderr
-	c.cmd.Env = append(os.Environ(), "GOMAXPROCS=2") // a small program; more processors mean more idle threads
+	c.cmd.Env = append(os.Environ(), "GOMAXPROCS=2") // small programs; more processors mean more idle threads
+	var err error
 	if c.in, err = c.cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
@@ -45,7 +56,7 @@ func (b *bench) startChild(ctx context.Context, r *ring) (*child, error) {
 		return nil, err
 	}
 	if err := c.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start a reader: %w", err)
+		return nil, fmt.Errorf("start %s: %w", path, err)
 	}
 	go func() {
 		defer close(c.answers)
@@ -59,9 +70,21 @@ func (b *bench) startChild(ctx context.Context, r *ring) (*child, error) {
 
 // tell sends a line and returns the number that came with the answer.
 func (c *child) tell(ctx context.Context, line string) (int, error) {
-	if _, err := fmt.Fprintln(c.in, line); err != nil {
-		return 0, fmt.Errorf("tell reader %d to %s: %w", c.cmd.Process.Pid, line, err)
+	if err := c.say(line); err != nil {
+		return 0, err
 	}
+	return c.answer(ctx, line)
+}
+
+func (c *child) say(line string) error {
+	if _, err := fmt.Fprintln(c.in, line); err != nil {
+		return fmt.Errorf("tell reader %d to %s: %w", c.cmd.Process.Pid, line, err)
+	}
+	return nil
+}
+
+// answer waits for the answer to a line.
+func (c *child) answer(ctx context.Context, line string) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, childTimeout)
 	defer cancel()
 	select {

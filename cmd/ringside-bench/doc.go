@@ -12,6 +12,7 @@
 //	ringside-bench changes       what publishing only what changed costs and saves
 //	ringside-bench rows          what a consumer pays for a row
 //	ringside-bench sleepers      what sleeping readers cost the publisher
+//	ringside-bench fanout        what many readers cost, whoever carries the rows
 //	ringside-bench syscalls      which system calls a reading consumer makes
 //	ringside-bench footprint     how large the sidecar is
 //	ringside-bench all --short   all of them, briefly
@@ -20,7 +21,7 @@
 // Who writes: each experiment creates its own maps, pinned in a bpffs of its own
 // that is gone afterwards, and its own ring. Who reads: a consumer that attaches
 // over a Unix socket like any other, in this process or in children that are
-// this program again (the hidden verb "reader").
+// this program again (the hidden verbs "reader" and "consumer").
 //
 // What may go wrong: all of it needs root. Figures depend on the machine and on
 // what else it does, so contenders are measured interleaved and compared within

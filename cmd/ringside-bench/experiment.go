@@ -44,6 +44,7 @@ func experiments() []experiment {
 		{"changes", "what publishing only what changed costs and saves", 40 * time.Second, 4 * time.Second, runChanges},
 		{"rows", "what a consumer pays for a row", 8 * time.Second, time.Second, runRows},
 		{"sleepers", "what sleeping readers cost the publisher", 3 * time.Minute, 10 * time.Second, runSleepers},
+		{"fanout", "what many readers cost", 3 * time.Minute, 12 * time.Second, runFanout},
 		{"syscalls", "which system calls a reading consumer makes", 8 * time.Second, 2 * time.Second, runSyscalls},
 		{"footprint", "how large the sidecar is, on disk and in memory", 4 * time.Second, time.Second, runFootprint},
 	}

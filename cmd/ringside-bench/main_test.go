@@ -13,7 +13,7 @@ import (
 
 // TestMain lets the test binary be the readers that experiments start.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == readerVerb {
+	if len(os.Args) > 1 && (os.Args[1] == readerVerb || os.Args[1] == consumerVerb) {
 		main()
 	}
 	os.Exit(m.Run())

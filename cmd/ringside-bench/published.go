@@ -43,11 +43,16 @@ func (b *bench) newPublisher(scanBytes int) (*shm.Publisher, error) {
 
 // newRing makes one and lends it over a socket, of which a part has one.
 func (b *bench) newRing(scanBytes int) (*ring, error) {
+	return b.newRingAt(filepath.Join(b.home.Dir(), "ring.sock"), scanBytes)
+}
+
+// newRingAt is for parts that have several.
+func (b *bench) newRingAt(socket string, scanBytes int) (*ring, error) {
 	p, err := b.newPublisher(scanBytes)
 	if err != nil {
 		return nil, err
 	}
-	r := &ring{Publisher: p, socket: filepath.Join(b.home.Dir(), "ring.sock")}
+	r := &ring{Publisher: p, socket: socket}
 	server, err := handoff.Listen(r.socket, handoff.Options{Mode: 0o600})
 	if err != nil {
 		return nil, err

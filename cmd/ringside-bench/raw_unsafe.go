@@ -31,18 +31,23 @@ type rawBatch struct {
 	keys, values []byte
 	cursor       []byte
 	chunk        int // rows a call
+	of           *ebpf.Map
 }
 
 func newRawBatch(m *ebpf.Map, keySize, valueSize, chunk int) *rawBatch {
 	return &rawBatch{
 		attr: &batchAttr{mapFD: uint32(m.FD())},
 		keys: make([]byte, chunk*keySize), values: make([]byte, chunk*valueSize),
-		cursor: make([]byte, max(keySize, 4)), chunk: chunk,
+		cursor: make([]byte, max(keySize, 4)), chunk: chunk, of: m,
 	}
 }
 
 // pass reads the map once.
-func (r *rawBatch) pass() (rows int, err error) {
+func (r *rawBatch) pass() (rows int, err error) { return r.walk(func(int) {}) }
+
+// walk reads the map once, and after each call shows how many rows are at the
+// beginning of keys and values.
+func (r *rawBatch) walk(look func(rows int)) (rows int, err error) {
 	a := r.attr
 	a.inBatch, a.outBatch = nil, unsafe.Pointer(&r.cursor[0])
 	a.keys, a.values = unsafe.Pointer(&r.keys[0]), unsafe.Pointer(&r.values[0])
@@ -53,6 +58,7 @@ func (r *rawBatch) pass() (rows int, err error) {
 		if errno != 0 && errno != unix.ENOENT {
 			return rows, fmt.Errorf("BPF_MAP_LOOKUP_BATCH of %d rows: %w", r.chunk, errno)
 		}
+		look(int(a.count))
 		rows += int(a.count)
 		if errno == unix.ENOENT {
 			return rows, nil

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/ringside-bpf/ringside/cmd/ringside-bench/internal/interleave"
+	"github.com/ringside-bpf/ringside/cmd/ringside-bench/internal/stat"
+)
+
+// Contenders: who brings the rows to many. Those that read a map by themselves
+// are byRawBatch.
+const (
+	byRingGo   = "ringside-go" // consumers in Go
+	byRingC    = "ringside-c"
+	bySocketGo = "socket-go" // a Unix stream socket each
+	bySocketC  = "socket-c"
+	byShmipc   = "shmipc"
+	byIceoryx  = "iceoryx"
+)
+
+// The paths that are compared.
+const (
+	pathWhole    = "whole"    // from the map
+	pathDelivery = "delivery" // from rows that lie in memory
+)
+
+// What is expected of eight consumers.
+const (
+	figureConsumers   = 8
+	cheaperThanBatch  = 15
+	cheaperThanSocket = 8
+)
+
+// fannedSource is the name of what is published.
+const fannedSource = "hash"
+
+// fanoutRow is one contender with some consumers.
+type fanoutRow struct {
+	Path         string  `json:"path"`
+	Contender    string  `json:"contender"`
+	Consumers    int     `json:"consumers"`
+	CPUPerRow    float64 `json:"cpu_ns_per_row"` // that was delivered; of all processes
+	P10          float64 `json:"cpu_ns_per_row_p10"`
+	P90          float64 `json:"cpu_ns_per_row_p90"`
+	PublisherCPU float64 `json:"publisher_cpu_ns_per_row"` // its part of that
+	Lost         float64 `json:"lost_percent"`             // of the rows that were published for all
+	Cheaper      float64 `json:"times_cheaper_than_first"` // of the table: batch reading, or the socket
+	Rounds       int     `json:"rounds"`
+}
+
+// fanPlan is what is varied, and how the rows come.
+type fanPlan struct {
+	consumers []int
+	scans     int // of a window, at most
+	every     time.Duration
+}
+
+func fanoutAsDesigned(short bool) fanPlan {
+	p := fanPlan{[]int{1, 2, 4, figureConsumers, 16, 64}, 8, 20 * time.Millisecond}
+	if short {
+		p.consumers, p.scans = []int{1, figureConsumers}, 4
+	}
+	return p
+}
+
+// scansFor makes windows of many consumers shorter, which have as many rows.
+func (p fanPlan) scansFor(consumers int) int {
+	const most = 128
+	return min(p.scans, max(2, most/consumers))
+}
+
+func runFanout(ctx context.Context, b *bench) (*result, error) {
+	return b.fanout(ctx, fanoutAsDesigned(b.short))
+}
+
+func (b *bench) fanout(ctx context.Context, plan fanPlan) (*result, error) {
+	r := b.result(
+		fmt.Sprintf("Every consumer is a process of its own and looks at three words of every row (4 B key, 32 B value). A window has up to %d scans, %v apart; before each the consumers sleep. Counted is the processor time of all processes of a contender (publisher, consumers, and RouDi for iceoryx), in the kernel and outside of it, for each row that a consumer was given; rows that were lost on the way do not count.", plan.scans, plan.every),
+		"Whole path: the rows are those of a hash. raw-batch consumers read it themselves, BPF_MAP_LOOKUP_BATCH with the fastest chunk, at the same cadence; for all others this process reads it once for each scan, with the engine that ringside chooses.",
+		"Delivery alone: the rows of a scan lie in the publisher's memory, and are the same bytes for everyone. A ring and an iceoryx topic take one copy for all; shmipc, which knows no one to many, and sockets take one for each consumer.",
+		fmt.Sprintf("All are set up to be fast: ring and iceoryx queue hold four scans; sockets have a send buffer of %d MB, shmipc has slices of a frame's size and memory for four scans; iceoryx and shmipc notify once a scan, the former with the whole scan as one chunk. %s.", socketBytes>>20, shmipcModule),
+	)
+	n, err := b.buildNative(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.Method = append(r.Method, n.missing...)
+	var rows []fanoutRow
+	for _, path := range []string{pathWhole, pathDelivery} {
+		for _, consumers := range plan.consumers {
+			err := b.part(func(b *bench) error {
+				f := &fan{bench: b, fanPlan: plan, native: n, n: consumers, path: path}
+				more, figures, err := f.measure(ctx, 2*len(plan.consumers))
+				rows = append(rows, more...)
+				r.Figures = append(r.Figures, figures...)
+				return err
+			})
+			if err != nil {
+				return nil, fmt.Errorf("%s, %d consumers: %w", path, consumers, err)
+			}
+		}
+	}
+	r.Rows = rows
+	fanoutTables(r, rows, plan)
+	return r, nil
+}
+
+// measure races all contenders of a path with so many consumers.
+func (f *fan) measure(ctx context.Context, share int) ([]fanoutRow, []figure, error) {
+	sides, err := f.sides(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	var list []interleave.Contender[fanned]
+	for _, s := range sides {
+		list = append(list, interleave.Contender[fanned]{Name: s.name,
+			Pass: func(ctx context.Context, _ int) (fanned, error) { return s.window(ctx, f.fanPlan) }})
+	}
+	o := f.rounds(fmt.Sprintf("%s, %d consumers", f.path, f.n), share)
+	o.PassFor = 0 // a window has a length of its own
+	samples, err := interleave.Run(ctx, list, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	rows := make([]fanoutRow, len(sides))
+	first := stat.Each(samples[0], fanned.nsPerRow)
+	for i, s := range sides {
+		ns := stat.Each(samples[i], fanned.nsPerRow)
+		took := stat.Of(ns)
+		rows[i] = fanoutRow{f.path, s.name, f.n, took.Median, took.P10, took.P90, stat.By(samples[i], fanned.publisherNS).Median,
+			lostPercent(samples[i]), stat.Ratio(first, ns).Median, took.N}
+	}
+	if f.n != figureConsumers {
+		return rows, nil, nil
+	}
+	return rows, f.figures(sides, samples), nil
+}
+
+// lostPercent is over all windows: a median would hide a rare loss.
+func lostPercent(windows []fanned) float64 {
+	got, meant := 0, 0
+	for _, w := range windows {
+		got, meant = got+w.rows, meant+w.meant
+	}
+	return 100 * float64(meant-got) / float64(max(meant, 1))
+}
+
+// figures hold ringside, with consumers in C where there are any, against each of
+// the others.
+func (f *fan) figures(sides []*side, samples [][]fanned) []figure {
+	of := map[string][]float64{}
+	for i, s := range sides {
+		of[s.name] = stat.Each(samples[i], fanned.nsPerRow)
+	}
+	ours := byRingGo
+	if of[byRingC] != nil {
+		ours = byRingC
+	}
+	var list []figure
+	for _, e := range []struct {
+		path, than string
+		atLeast    float64
+	}{
+		{pathWhole, byRawBatch, cheaperThanBatch},
+		{pathDelivery, f.native.socket(), cheaperThanSocket}, {pathDelivery, byShmipc, 1}, {pathDelivery, byIceoryx, 1},
+	} {
+		if e.path == f.path && of[e.than] != nil {
+			name := fmt.Sprintf("%d consumers, %s: %s is cheaper than %s", f.n, pathTitle(e.path), ours, e.than)
+			list = append(list, atLeast(name, stat.Ratio(of[e.than], of[ours]), e.atLeast, times))
+		}
+	}
+	return list
+}
+
+func pathTitle(path string) string {
+	if path == pathWhole {
+		return "whole path"
+	}
+	return "delivery alone"
+}

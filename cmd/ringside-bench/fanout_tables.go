@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+
+	"github.com/ringside-bpf/ringside/cmd/ringside-bench/internal/chart"
+	"github.com/ringside-bpf/ringside/cmd/ringside-bench/internal/table"
+)
+
+// fanoutTables are one for each path; the chart shows where the figures are.
+func fanoutTables(r *result, rows []fanoutRow, plan fanPlan) {
+	r.chart = &picture{title: fmt.Sprintf("Processor time for a delivered row, ns, %d consumers", figureConsumers), note: "Shorter is better."}
+	for _, path := range []string{pathWhole, pathDelivery} {
+		first := ""
+		var t *table.Table
+		for _, row := range rows {
+			if row.Path != path {
+				continue
+			}
+			if t == nil {
+				first = row.Contender
+				t = &table.Table{Title: "Fan-out, " + pathTitle(path), Columns: []table.Column{table.Number("consumers"), table.Text("contender"),
+					table.Number("CPU ns/delivered row"), table.Number("p10"), table.Number("p90"), table.Number("of that the publisher"),
+					table.Number("lost"), table.Number("cheaper than " + first)}}
+			}
+			cheaper := ""
+			if row.Contender != first {
+				cheaper = table.Figure(row.Cheaper) + times
+			}
+			t.Add(table.Count(int64(row.Consumers)), row.Contender, table.Figure(row.CPUPerRow), table.Figure(row.P10), table.Figure(row.P90),
+				table.Figure(row.PublisherCPU), fmt.Sprintf("%.2f %%", row.Lost), cheaper)
+			if row.Consumers == figureConsumers {
+				r.chart.bar(pathTitle(path), chart.Bar{Label: row.Contender, Value: row.CPUPerRow, Text: table.Figure(row.CPUPerRow) + " ns",
+					Ours: row.Contender == byRingGo || row.Contender == byRingC})
+			}
+		}
+		r.tables = append(r.tables, t)
+	}
+	if len(r.chart.groups) == 0 {
+		r.chart = nil
+	}
+}
