@@ -97,9 +97,21 @@ func NewSubmitter(tb testing.TB, ringbuf *ebpf.Map) *Submitter {
 	return &Submitter{tb, coll}
 }
 
-// Submit does what s says. Several may be called at the same time, each with
-// a submitter of its own.
+// Submit does what sub says. Several may be called at the same time, each with
+// a submitter of its own. If it is to retry, what the kernel had no room for is
+// tried again, for as long as it takes a reader to be given a CPU.
 func (s *Submitter) Submit(sub *Submission) error {
+	count, failed := sub.Count, sub.Failed
+	err := s.submit(sub)
+	for late := time.Now().Add(20 * time.Second); err == nil && sub.Retry != 0 && sub.Failed > failed && time.Now().Before(late); {
+		sub.Count, sub.Failed = uint32(sub.Failed-failed), failed
+		err = s.submit(sub)
+	}
+	sub.Count = count
+	return err
+}
+
+func (s *Submitter) submit(sub *Submission) error {
 	out := make([]byte, binary.Size(sub))
 	_, err := s.coll.Programs[submitProgSubmit].Run(&ebpf.RunOptions{Context: sub, ContextOut: out})
 	if err == nil {

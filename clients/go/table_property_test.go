@@ -3,6 +3,7 @@
 package ringside
 
 import (
+	"context"
 	"math/rand/v2"
 	"testing"
 
@@ -65,6 +66,17 @@ func (w *world) happen() {
 // lap publishes more than a ring.
 func (w *world) lap() { w.filler.must(w.t, 45, 40) }
 
+// step has a time limit of its own: the test as a whole takes as long as it takes.
+func (w *world) step() (*Batch, error) {
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
+	defer cancel()
+	b, err := w.sub.step(ctx)
+	if err == nil {
+		err = ctx.Err()
+	}
+	return b, err
+}
+
 // read reads some batches, if there are.
 func (w *world) read(batches int) {
 	w.t.Helper()
@@ -72,7 +84,7 @@ func (w *world) read(batches int) {
 		if w.idle() {
 			return
 		}
-		b, err := w.sub.step(deadline(w.t))
+		b, err := w.step()
 		if err != nil {
 			w.t.Fatal(err)
 		}

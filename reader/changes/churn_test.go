@@ -42,8 +42,8 @@ const (
 // TestChurn keeps tables of maps that programs write on all CPUs, through a ring
 // that is lapped all the time, with scans torn at every place, rings replaced in
 // mid-scan and maps replaced under way. A table that says it is fresh never holds
-// a row that never was, nor misses a key that was there throughout; and when the
-// writers pause it is what the map is.
+// a row that never was, nor, of maps whose scans miss none, lacks a key that was
+// there throughout; and when the writers pause it is what the map is.
 func TestChurn(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -189,8 +189,11 @@ func (s *storm) check(f *feed) {
 			s.t.Fatalf("key %x never had the value %x", key, value)
 		}
 	}
-	if s.spec.Type == ebpf.LRUHash {
+	switch {
+	case s.spec.Type == ebpf.LRUHash:
 		return // the kernel throws out whom it likes
+	case s.reader.Engine == reader.EngineIter || s.spec.Flags != 0:
+		return // a key that the first scan misses comes with the next
 	}
 	for key := range uint32(untouched) {
 		if _, ok := f.table.rows[string(binary.LittleEndian.AppendUint32(nil, key))]; !ok {
