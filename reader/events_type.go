@@ -74,7 +74,7 @@ func findType(spec *btf.Spec, name string) (btf.Type, error) {
 	}
 	all, err := spec.AnyTypesByName(strings.TrimSpace(bare))
 	if errors.Is(err, btf.ErrNotFound) {
-		return nil, fmt.Errorf("there is no %s; bpftool btf dump file FILE lists what there is", name)
+		return nil, fmt.Errorf("there is no %s; bpftool btf dump file FILE, or prog pinned PIN, lists what there is", name)
 	}
 	if err != nil {
 		return nil, err

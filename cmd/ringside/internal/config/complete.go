@@ -34,7 +34,7 @@ func (c *Config) complete(p *problems) (*Config, error) {
 	}
 	c.checkRings(p)
 	c.checkMaps(p)
-	c.checkEvents(p)
+	c.checkModes(p)
 	if err := p.err(); err != nil {
 		return nil, err
 	}
@@ -49,6 +49,8 @@ func (c *Config) checkRings(p *problems) {
 			p.add(r.Origin, "give it one", "the ring has no name")
 		case seen[r.Name]:
 			p.add(r.Origin, "keep one of them", "another ring is called %q, too", r.Name)
+		case !r.Lossless && r.StallTimeout != DefaultStall:
+			p.add(r.Origin, "take it out, or set delivery: lossless", "stall_timeout is for lossless rings: nobody waits on ring %q", r.Name)
 		case !slices.ContainsFunc(c.Maps, func(m Map) bool { return m.Ring == r.Name || m.Ring == "" && r.Name == DefaultRing }):
 			p.add(r.Origin, fmt.Sprintf("give a map 'ring: %s', or take the ring out", r.Name), "no map goes to ring %q", r.Name)
 		}

@@ -98,6 +98,8 @@ func TestParseProblems(t *testing.T) {
 		{"types from a relative file", events + ", type: struct event, btf: e.o}]", `maps[0].btf: "e.o" is relative`},
 		{"locked events", events + ", consistency: locked}]", "maps[0]: mode events has no rows to lock"},
 		{"events beside rows", events + "}, {path: /p/b}]", `maps[0]: mode events goes to ring "main" with maps of other modes; give it a ring of its own`},
+		{"a keyframe of full scans", head + "maps: [{path: /p/a, keyframe_every: 9}]", "maps[0]: keyframe_every is for mode changes; take it out, or set mode: changes"},
+		{"a stall without waiting", head + maps + "rings: [{name: main, stall_timeout: 9s}]", "rings[0]: stall_timeout is for lossless rings"},
 		{"rows that are polled", head + "maps: [{path: /p/a, poll: true}]", "maps[0]: poll is for mode events"},
 		{"cpus", head + maps + "reader: {cpus: [0, 5-2]}", `reader.cpus[1]: "5-2" is no CPU; write its number, or a range such as 4-7`},
 		{"thresholds", head + maps + "reader: {shrink_below: 1ms}", "reader.shrink_below: 1ms is above grow_above, 500µs"},

@@ -27,7 +27,7 @@ var remedies = map[status.Code]string{
 	status.SourceMissing:     "pin the map there, or correct the path; 'ringside maps' lists what is pinned",
 	status.SourceDenied:      "let the sidecar's user read the pin, or run it as root",
 	status.SourceNotMap:      "name the pin of a map; 'ringside maps' lists them",
-	status.SourceUnsupported: "take the map out of the configuration; 'ringside maps' tells what can be read",
+	status.SourceUnsupported: "do what the message says, or take the map out; 'ringside maps' tells what can be read",
 	status.SourceTooLarge:    "make the ring larger (--ring-bytes, rings[].bytes)",
 	status.SourceUnreadable:  "see the message; it is tried again by itself",
 }

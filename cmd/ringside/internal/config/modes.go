@@ -4,10 +4,13 @@ package config
 
 import "slices"
 
-// checkEvents holds what mode events needs, and what only it may have.
-func (c *Config) checkEvents(p *problems) {
+// checkModes holds what a mode needs, and what only it may have.
+func (c *Config) checkModes(p *problems) {
 	for i := range c.Maps {
 		m := &c.Maps[i]
+		if m.Mode != Changes && m.KeyframeEvery != DefaultKeyframeEvery {
+			p.add(m.Origin, "take it out, or set mode: changes", "keyframe_every is for mode changes")
+		}
 		if m.Mode != Events {
 			switch {
 			case m.Poll:
