@@ -129,9 +129,9 @@ func sample() *Document {
 		Rings: []Ring{{
 			Name: "main", Bytes: 16 << 20, Epoch: "00000000000000ff", Delivery: "lossy", Frames: 12345, Rows: 9876543,
 			Sources: []Source{
-				{Name: "stats", Pin: "/p/stats", MapID: 7, MapType: "hash", Engine: "batch", Entries: 21, MaxEntries: 65536, EveryNS: 1e8, Scans: 1500,
+				{Name: "stats", Pin: "/p/stats", MapID: 7, MapType: "hash", Mode: "full", Engine: "batch", Entries: 21, MaxEntries: 65536, EveryNS: 1e8, Scans: 1500,
 					ReadNS: Quantile{114_694, 1_656_900, 2_345_678_901}, HoldNSMax: 950, LateNSP99: 20_390_000, Changes: new(Changes), Events: new(Events)},
-				{Name: "flows", Pin: "/p/flows", EveryNS: 1e9, Changes: new(Changes), Events: new(Events)},
+				{Name: "flows", Pin: "/p/flows", Mode: "changes", EveryNS: 1e9, Changes: new(Changes), Events: new(Events)},
 			},
 			Consumers: []Consumer{{Name: "evil\x1b[2J\nname", PID: 99, UID: 1000, State: Asleep, AttachedSeconds: 61, LagRows: 1000}},
 		}},

@@ -85,13 +85,13 @@ func held(r *Ring) string {
 func (p *page) ring(r *Ring) {
 	p.line("")
 	p.line("%s  %s  %s  %s rows in %s frames%s", p.paint(bold, "ring "+r.Name), size(r.Bytes), r.Delivery, count(r.Rows), count(r.Frames), held(r))
-	rows := [][]string{{"SOURCE", "MAP", "TYPE", "ENGINE", "ENTRIES", "EVERY", "SCANS", "READ p50", "p99", "HOLD max", "LATE p99", "ERRORS"}}
+	rows := [][]string{{"SOURCE", "MAP", "TYPE", "MODE", "ENGINE", "ENTRIES", "EVERY", "SCANS", "READ p50", "p99", "HOLD max", "LATE p99", "ERRORS"}}
 	for _, s := range r.Sources {
 		id, entries := fmt.Sprint(s.MapID), fmt.Sprintf("%s/%s", count(uint64(s.Entries)), count(uint64(s.MaxEntries)))
 		if s.MapID == 0 {
 			id, entries = "-", "-"
 		}
-		rows = append(rows, []string{s.Name, id, dash(s.MapType), dash(s.Engine), entries, span(s.EveryNS), count(s.Scans),
+		rows = append(rows, []string{s.Name, id, dash(s.MapType), s.Mode, dash(s.Engine), entries, span(s.EveryNS), count(s.Scans),
 			span(s.ReadNS.P50), span(s.ReadNS.P99), span(s.HoldNSMax), span(s.LateNSP99), count(s.Errors)})
 	}
 	p.columns(rows)

@@ -21,9 +21,9 @@ source_missing: source flows: /p/flows: nothing is pinned there
     nearest: /p/flow
 
 ring main  16 MiB  lossy  9,876,543 rows in 12,345 frames
-  SOURCE  MAP  TYPE  ENGINE  ENTRIES    EVERY  SCANS  READ p50  p99     HOLD max  LATE p99  ERRORS
-  stats   7    hash  batch   21/65,536  100ms  1,500  114.69µs  1.66ms  950ns     20.39ms   0
-  flows   -    -     -       -          1s     0      -         -       -         -         0
+  SOURCE  MAP  TYPE  MODE     ENGINE  ENTRIES    EVERY  SCANS  READ p50  p99     HOLD max  LATE p99  ERRORS
+  stats   7    hash  full     batch   21/65,536  100ms  1,500  114.69µs  1.66ms  950ns     20.39ms   0
+  flows   -    -     changes  -       -          1s     0      -         -       -         -         0
   CONSUMER       PID  UID   STATE   ATTACHED  LAG rows  LOST rows  LAPS
   evil?[2J?name  99   1000  asleep  1m1s      1,000     0          0
 `
