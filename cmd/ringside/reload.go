@@ -67,7 +67,7 @@ func printChanges(w io.Writer, c *sidecar.Changes) error {
 	for _, x := range []struct {
 		what  string
 		names []string
-	}{{"added", c.Added}, {"removed", c.Removed}, {"changed", c.Changed}, {"rings replaced", c.Rings}} {
+	}{{"added", c.Added}, {"removed", c.Removed}, {"changed", c.Changed}, {"rings replaced", c.Rings}, {"let in others", c.Rules}} {
 		if len(x.names) > 0 {
 			fmt.Fprintf(&text, "%s: %s\n", x.what, strings.Join(x.names, ", "))
 		}

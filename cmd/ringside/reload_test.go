@@ -130,6 +130,7 @@ func TestReloadReplacesRules(t *testing.T) {
 	mine.signal(syscall.SIGINT)
 	mine.wait().exits(exitOK)
 	c.write(allow, "typed, every: 20ms")
+	c.run("reload").exits(exitOK, "let in others: main\n")
 	c.run("reload").exits(exitOK, "nothing has changed\n")
 	nobody.run("tail", "-n", "1").exits(exitOK)
 }

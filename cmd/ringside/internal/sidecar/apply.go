@@ -17,7 +17,7 @@ type peer = handoff.Peer
 
 // apply carries out a plan. What is not in it goes on untouched.
 func (s *Sidecar) apply(p *plan, now time.Time) (*Changes, error) {
-	done := &Changes{SchemaVersion: 1, Added: []string{}, Removed: []string{}, Changed: []string{}, Rings: []string{}}
+	done := &Changes{SchemaVersion: 1, Added: []string{}, Removed: []string{}, Changed: []string{}, Rings: []string{}, Rules: []string{}}
 	s.stop(p)
 	s.mu.Lock()
 	var list []*ring
@@ -25,6 +25,7 @@ func (s *Sidecar) apply(p *plan, now time.Time) (*Changes, error) {
 	var failed error
 	for _, x := range p.rings {
 		s.retireOld(x, done)
+		rules := x.ring.rules.String()
 		old, err := s.remake(x, now)
 		failed = errors.Join(failed, err)
 		if x.ring.current.Load() == nil {
@@ -33,6 +34,8 @@ func (s *Sidecar) apply(p *plan, now time.Time) (*Changes, error) {
 		if old != nil {
 			replaced = append(replaced, old)
 			done.Rings = append(done.Rings, x.ring.config.Name)
+		} else if rules != x.ring.rules.String() {
+			done.Rules = append(done.Rules, x.ring.config.Name)
 		}
 		list = append(list, x.ring)
 	}
@@ -51,7 +54,7 @@ func (s *Sidecar) apply(p *plan, now time.Time) (*Changes, error) {
 	sorted(done.Added)
 	sorted(done.Removed)
 	sorted(done.Changed)
-	s.log.Info().Strs("added", done.Added).Strs("removed", done.Removed).Strs("changed", done.Changed).Strs("rings", done.Rings).Msg("reloaded")
+	s.log.Info().Strs("added", done.Added).Strs("removed", done.Removed).Strs("changed", done.Changed).Strs("rings", done.Rings).Strs("rules", done.Rules).Msg("reloaded")
 	s.tellRules()
 	return done, errors.Join(failed, s.openSocket(p))
 }

@@ -17,14 +17,15 @@ import (
 	"github.com/ringside-bpf/ringside/shm"
 )
 
-// Changes is what a reload did: names of sources, and of rings whose consumers
-// had to attach again or were sent away.
+// Changes is what a reload did: names of sources, of rings whose consumers had to
+// attach again or were sent away, and of those that now let in others and go on.
 type Changes struct {
 	SchemaVersion int      `json:"schema_version"`
 	Added         []string `json:"added"`
 	Removed       []string `json:"removed"`
 	Changed       []string `json:"changed"`
 	Rings         []string `json:"rings"`
+	Rules         []string `json:"rules"`
 }
 
 // errNeedsRestart: a reload cannot do that.
