@@ -87,6 +87,7 @@ var meanings = []struct {
 	{handoff.ErrHangup, exitUnavailable},
 	{handoff.ErrBusy, exitUnavailable},
 	{handoff.ErrTryAgain, exitUnavailable},
+	{shm.ErrBarred, exitUnavailable}, // for a while
 	{record.ErrStaysAway, exitUnavailable},
 	{config.ErrInvalid, exitConfig},
 	{fs.ErrExist, exitConfig}, // a recording writes over nothing

@@ -32,6 +32,7 @@ func TestExitCodes(t *testing.T) {
 		{handoff.ErrHangup, exitUnavailable},
 		{handoff.ErrPermission, exitPermission},
 		{handoff.Refuse(13, "no"), exitPermission}, // EACCES
+		{handoff.Refuse(syscall.EBUSY, "barred for 20s"), exitUnavailable},
 		{handoff.ErrLive, exitConfig},
 		{reader.ErrNotMap, exitConfig},
 		{&reader.PinError{Cause: fmt.Errorf("%w: %w", reader.ErrPermission, fs.ErrPermission)}, exitPermission},
