@@ -54,7 +54,11 @@ func TestTailShowsEvents(t *testing.T) {
 	if !strings.Contains(table, "value.seq") || strings.Contains(table, "key") {
 		t.Errorf("the table is\n%s", table)
 	}
-	if status := s.run("status").exits(exitOK).stdout; !strings.Contains(status, "ringbuf  ringbuf") {
+	if first := strings.Split(table, "\n")[2]; !strings.Contains(first, "     -  ") {
+		t.Errorf("an event with a scan: %q", first)
+	}
+	s.run("top", "opens").exits(exitConfig, "events", "tail --ring main --map opens")
+	if status := s.run("status").exits(exitOK).stdout; !strings.Contains(status, "ringbuf  events  ringbuf") {
 		t.Errorf("status is\n%s", status)
 	}
 }

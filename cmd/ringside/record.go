@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 
 	"github.com/urfave/cli/v2"
 
@@ -67,10 +69,21 @@ func recordRing(c *cli.Context) error {
 	if sum != nil {
 		err = errors.Join(err, printSummary(c.App.Writer, o.File, sum))
 	}
-	if errors.Is(err, record.ErrTooSmall) {
+	switch {
+	case errors.Is(err, record.ErrTooSmall):
 		return usageError("--bytes: %w", err)
+	case errors.Is(err, fs.ErrExist):
+		return fmt.Errorf("%w; nothing is written over: remove it, or name another", err)
+	case errors.Is(err, fs.ErrPermission) && isAbout(err, o.File):
+		return fmt.Errorf("%w; choose a directory that uid %d may write to", err, os.Geteuid())
 	}
 	return err
+}
+
+// isAbout tells whether an error is that of opening a file.
+func isAbout(err error, file string) bool {
+	var e *fs.PathError
+	return errors.As(err, &e) && e.Path == file
 }
 
 func printSummary(w io.Writer, file string, s *record.Summary) error {

@@ -67,13 +67,14 @@ func TestRecordIsReadWhole(t *testing.T) {
 	if len(sources) != 2 {
 		t.Errorf("sources %v", sources)
 	}
-	nobody.run("record", file).exits(exitConfig, "file exists")
+	nobody.run("record", file).exits(exitConfig, "file exists", "name another")
+	nobody.run("record", "/sys/a.ring").exits(exitPermission, "permission denied", "may write to")
 	printed := nobody.run("tail", "--file", file, "-o", "jsonl").exits(exitOK).stdout
 	if n := strings.Count(printed, `{"ring":"main","map":"`); uint64(n) != rows || strings.Count(printed, "\n") != n || !strings.Contains(printed, `"comm":"curl"`) {
 		t.Errorf("tail prints %d of %d rows: %.300s", n, rows, printed)
 	}
 	nobody.run("tail", "--file", file, "--map", "percpu", "-n", "3").exits(exitOK, "==> percpu <==")
-	nobody.run("tail", "--file", file, "--map", "nope").exits(exitConfig, "no such source")
+	nobody.run("tail", "--file", file, "--map", "nope").exits(exitConfig, "no such source", "it has percpu, typed")
 	nobody.run("tail", "--file", file, "--from", "head").exits(exitUsage, "does not go with --file")
 	nobody.run("tail", "--file", s.bin).exits(exitConfig, s.bin)
 	nobody.run("record", filepath.Join(dir, "b.ring"), "--bytes", "64KiB").exits(exitUsage, "too small for this ring", "keep at least 1048576")

@@ -3,12 +3,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os/signal"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -114,8 +116,13 @@ func tailed(c *cli.Context, start ringside.Start) (*ringside.Subscription, error
 	if o.Source == "" || slices.ContainsFunc(sub.Sources(), func(s *ringside.Source) bool { return s.Name == o.Source }) {
 		return sub, nil
 	}
+	var names []string
+	for _, s := range sub.Sources() {
+		names = append(names, s.Name)
+	}
 	sub.Close()
-	return nil, withCode(exitConfig, fmt.Errorf("%s: source %q: %w", file, o.Source, ringside.ErrNoSource))
+	has := cmp.Or(strings.Join(names, ", "), "none")
+	return nil, withCode(exitConfig, fmt.Errorf("%s: source %q: %w; it has %s", file, o.Source, ringside.ErrNoSource, has))
 }
 
 func newPrinter(c *cli.Context, format, ring string) render.Printer {

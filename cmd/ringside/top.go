@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os/signal"
 	"time"
 
@@ -63,8 +64,9 @@ func showTop(c *cli.Context) error {
 		Socket: c.String("socket"), Ring: c.String("ring"), Name: "ringside top", Source: c.Args().First(),
 	})
 	switch {
-	case errors.Is(err, ringside.ErrLayout):
-		return withCode(exitConfig, err)
+	case errors.Is(err, ringside.ErrLayout): // only what has no rows fits no raw table
+		ring, name := c.String("ring"), c.Args().First()
+		return withCode(exitConfig, fmt.Errorf("source %q has events, not rows that could be ranked; 'ringside tail --ring %s --map %s' prints them", name, ring, name))
 	case err != nil:
 		return err
 	}

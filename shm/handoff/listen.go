@@ -86,7 +86,7 @@ func clearPath(path string) error {
 	case errors.Is(err, unix.ECONNREFUSED):
 		err = os.Remove(path)
 	case err == nil, errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EPROTOTYPE):
-		return fmt.Errorf("socket %s: %w: another process listens on it; stop that one or choose another place with --socket", path, ErrLive)
+		return fmt.Errorf("socket %s: %w: another process listens on it; stop that one, take its place with --takeover, or choose another with --socket", path, ErrLive)
 	}
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -66,9 +66,9 @@ func (p Peer) in(gid uint32) bool { return p.GID == gid || slices.Contains(p.Gro
 func (g Group) String() string { return fmt.Sprintf("group %s (gid %d)", g.Name, g.GID) }
 
 func (r *Rules) denied(p Peer) error {
-	remedy := fmt.Sprintf("start 'ringside serve' with --allow-uid %d", p.UID)
+	remedy := fmt.Sprintf("start 'ringside serve' with --allow-uid %d, or name it in the ring's allow and reload", p.UID)
 	if len(r.Groups) > 0 {
-		remedy += fmt.Sprintf(" or add the user to group %s and log in again", r.Groups[0].Name)
+		remedy += fmt.Sprintf(", or add the user to group %s and log in again", r.Groups[0].Name)
 	}
 	return fmt.Errorf("uid %d (gid %d) may not attach to ring %q: %w: its rules let in %s; %s",
 		p.UID, p.GID, r.Ring, ErrDenied, r, remedy)

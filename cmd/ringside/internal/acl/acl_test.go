@@ -51,12 +51,12 @@ func TestDecide(t *testing.T) {
 
 func TestDenialSaysWhatToDo(t *testing.T) {
 	_, err := (&Rules{Ring: "main"}).Decide(Peer{UID: 1000, GID: 100})
-	want := `uid 1000 (gid 100) may not attach to ring "main": not allowed: its rules let in root alone; start 'ringside serve' with --allow-uid 1000`
+	want := `uid 1000 (gid 100) may not attach to ring "main": not allowed: its rules let in root alone; start 'ringside serve' with --allow-uid 1000, or name it in the ring's allow and reload`
 	if err == nil || err.Error() != want {
 		t.Fatalf("got  %v\nwant %s", err, want)
 	}
 	_, err = (&Rules{Ring: "main", OwnUID: 7, UIDs: []uint32{5}, Groups: []Group{{"ringside", 998}}}).Decide(Peer{UID: 1000})
-	want = "its rules let in root, uid 7 (the sidecar's own), uid 5, group ringside (gid 998); start 'ringside serve' with --allow-uid 1000 or add the user to group ringside and log in again"
+	want = "its rules let in root, uid 7 (the sidecar's own), uid 5, group ringside (gid 998); start 'ringside serve' with --allow-uid 1000, or name it in the ring's allow and reload, or add the user to group ringside and log in again"
 	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Fatalf("got  %v\nwant %s", err, want)
 	}

@@ -114,7 +114,11 @@ func (t *Table) collect(r rows, from, to int, scan uint64, when time.Time) (grow
 	for i := from; i < to; i++ {
 		t.cells = when.AppendFormat(t.cells, "15:04:05.000")
 		t.end()
-		t.cells = strconv.AppendUint(t.cells, scan, 10)
+		if t.source.Events {
+			t.cells = append(t.cells, '-') // they belong to no scan
+		} else {
+			t.cells = strconv.AppendUint(t.cells, scan, 10)
+		}
 		t.end()
 		key, value := r.Key(i), r.Value(i)
 		for c := range t.sheet.columns {
