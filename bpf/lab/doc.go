@@ -6,6 +6,7 @@
 // [Calls] times the system calls of one thread, between entry and exit, by the
 // kernel's clock, with the time left out in which the thread was not running.
 // [Writer] changes a map from within the kernel, on as many threads as wanted.
+// [Emitter] submits records that say when they were due.
 // [Probe] counts events twice, by a program that always runs and by one of the
 // kind that other tools use, which does not run while somebody has switched
 // instrumentation off on its CPU.

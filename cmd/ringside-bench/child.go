@@ -21,6 +21,9 @@ const readerVerb = "reader"
 // childTimeout bounds an answer; a child that was killed closes its pipe anyway.
 const childTimeout = time.Minute
 
+// longestAnswer bounds a line: a histogram with something in all of its buckets.
+const longestAnswer = 1 << 20
+
 // child is a consumer in a process of its own.
 type child struct {
 	cmd     *exec.Cmd
@@ -60,7 +63,9 @@ func (b *bench) startProgram(ctx context.Context, path string, args ...string) (
 	}
 	go func() {
 		defer close(c.answers)
-		for lines := bufio.NewScanner(out); lines.Scan(); {
+		lines := bufio.NewScanner(out)
+		lines.Buffer(nil, longestAnswer)
+		for lines.Scan() {
 			c.answers <- lines.Text()
 		}
 	}()
@@ -83,26 +88,43 @@ func (c *child) say(line string) error {
 	return nil
 }
 
-// answer waits for the answer to a line.
+// answer waits for the number that comes with the answer to a line.
 func (c *child) answer(ctx context.Context, line string) (int, error) {
+	text, err := c.answerText(ctx, line)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(text)
+}
+
+// ask sends a line and returns what came with the answer.
+func (c *child) ask(ctx context.Context, line string) (string, error) {
+	if err := c.say(line); err != nil {
+		return "", err
+	}
+	return c.answerText(ctx, line)
+}
+
+func (c *child) answerText(ctx context.Context, line string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, childTimeout)
 	defer cancel()
 	select {
 	case answer, ok := <-c.answers:
-		number, done := strings.CutPrefix(answer, sayDone+" ")
+		text, done := strings.CutPrefix(answer, sayDone+" ")
 		if !ok || !done {
-			return 0, fmt.Errorf("reader %d did not %s: %q", c.cmd.Process.Pid, line, answer)
+			return "", fmt.Errorf("reader %d did not %s: %q", c.cmd.Process.Pid, line, answer)
 		}
-		return strconv.Atoi(number)
+		return text, nil
 	case <-ctx.Done():
-		return 0, fmt.Errorf("reader %d, told to %s: %w", c.cmd.Process.Pid, line, ctx.Err())
+		return "", fmt.Errorf("reader %d, told to %s: %w", c.cmd.Process.Pid, line, ctx.Err())
 	}
 }
 
 // stop ends the child by closing its input, and waits for it.
 func (c *child) stop() error {
 	c.in.Close()
-	for range c.answers { // until its output is closed, too
+	defer time.AfterFunc(childTimeout, func() { c.cmd.Process.Kill() }).Stop() // one that hangs
+	for range c.answers {                                                      // until its output is closed, too
 	}
 	err := c.cmd.Wait()
 	var exit *exec.ExitError

@@ -24,7 +24,7 @@ func commands(stdout, stderr io.Writer) []*cli.Command {
 			},
 		})
 	}
-	return append(list, allCommand(stdout, stderr), reportCommand(stderr), readerCommand(stdout), consumerCommand(stdout))
+	return append(list, allCommand(stdout, stderr), reportCommand(stderr), readerCommand(stdout), consumerCommand(stdout), watcherCommand(stdout))
 }
 
 func allCommand(stdout, stderr io.Writer) *cli.Command {

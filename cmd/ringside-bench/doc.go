@@ -14,6 +14,7 @@
 //	ringside-bench sleepers      what sleeping readers cost the publisher
 //	ringside-bench fanout        what many readers cost, whoever carries the rows
 //	ringside-bench syscalls      which system calls a reading consumer makes
+//	ringside-bench latency       how late a consumer sees an event
 //	ringside-bench footprint     how large the sidecar is
 //	ringside-bench all --short   all of them, briefly
 //	ringside-bench report --write docs
@@ -21,7 +22,7 @@
 // Who writes: each experiment creates its own maps, pinned in a bpffs of its own
 // that is gone afterwards, and its own ring. Who reads: a consumer that attaches
 // over a Unix socket like any other, in this process or in children that are
-// this program again (the hidden verbs "reader" and "consumer").
+// this program again (the hidden verbs "reader", "consumer" and "watcher").
 //
 // What may go wrong: all of it needs root. Figures depend on the machine and on
 // what else it does, so contenders are measured interleaved and compared within

@@ -46,6 +46,7 @@ func experiments() []experiment {
 		{"sleepers", "what sleeping readers cost the publisher", 3 * time.Minute, 10 * time.Second, runSleepers},
 		{"fanout", "what many readers cost", 3 * time.Minute, 12 * time.Second, runFanout},
 		{"syscalls", "which system calls a reading consumer makes", 8 * time.Second, 2 * time.Second, runSyscalls},
+		{"latency", "how late a consumer sees an event", 24 * time.Second, 4 * time.Second, runLatency},
 		{"footprint", "how large the sidecar is, on disk and in memory", 4 * time.Second, time.Second, runFootprint},
 	}
 }

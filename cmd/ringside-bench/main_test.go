@@ -5,15 +5,16 @@ package main
 import (
 	"bytes"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/ringside-bpf/ringside/bpf/bpftest"
 )
 
-// TestMain lets the test binary be the readers that experiments start.
+// TestMain lets the test binary be the children that experiments start.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && (os.Args[1] == readerVerb || os.Args[1] == consumerVerb) {
+	if len(os.Args) > 1 && slices.Contains([]string{readerVerb, consumerVerb, watcherVerb}, os.Args[1]) {
 		main()
 	}
 	os.Exit(m.Run())

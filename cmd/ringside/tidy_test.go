@@ -53,7 +53,7 @@ var importRules = []importRule{
 	{folder: "clients/go", ours: []string{"clients/go", "shm", "shm/schema", "shm/handoff"}, theirs: []string{xsys}},
 	{folder: "cmd/ringside", ours: []string{"bpf", "clients/go", "cmd/ringside", "reader", "reader/changes", "shm", "shm/handoff", "shm/schema"},
 		theirs: []string{ciliumEBPF, xsys, "github.com/urfave/cli/v2", "github.com/rs/zerolog", "go.yaml.in/yaml/v3"}},
-	{folder: "cmd/ringside-bench", ours: []string{"bpf", "clients/go", "cmd/ringside-bench", "reader", "reader/changes", "shm", "shm/handoff", "shm/schema"}, anything: true},
+	{folder: "cmd/ringside-bench", ours: []string{"bpf", "clients/go", "cmd/ringside-bench", "reader", "reader/changes", "reader/ringbuf", "shm", "shm/handoff", "shm/schema"}, anything: true},
 	// Companions need no privilege: they are ordinary consumers.
 	{folder: "cmd", ours: []string{"clients/go", "cmd", "shm/schema"}, anything: true},
 }

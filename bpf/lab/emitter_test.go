@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lab
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/ringbuf"
+
+	"github.com/ringside-bpf/ringside/bpf/bpftest"
+)
+
+func TestEmitterKeepsItsSchedule(t *testing.T) {
+	bpftest.RequireRoot(t)
+	m := bpftest.NewMap(t, &ebpf.MapSpec{Type: ebpf.RingBuf, MaxEntries: 4096})
+	e, err := OpenEmitter(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	const records, period = 20, 100 * time.Microsecond
+	if err := e.Emit(records, period); err != nil {
+		t.Fatal(err)
+	}
+	r, err := ringbuf.NewReader(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var last Record
+	for i := range records {
+		raw, err := r.Read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, ok := ParseRecord(raw.RawSample)
+		if !ok || got.SentNS < got.DueNS || i > 0 && got.DueNS != last.DueNS+uint64(period) {
+			t.Errorf("%+v comes after %+v", got, last)
+		}
+		last = got
+	}
+	if err := e.Emit(4096, time.Nanosecond); !errors.Is(err, ErrNoRoom) {
+		t.Errorf("nobody reads, and it says %v", err)
+	}
+	if _, ok := ParseRecord(make([]byte, RecordBytes-1)); ok {
+		t.Error("half a record was taken for one")
+	}
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/ringside-bpf/ringside/bpf/bpftest"
+)
+
+// TestWithSidecar makes the experiments that need a sidecar, with one that is
+// built for the purpose.
+func TestWithSidecar(t *testing.T) {
+	bpftest.RequireRoot(t)
+	path := filepath.Join(t.TempDir(), "ringside")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, "../ringside").CombinedOutput(); err != nil {
+		t.Fatalf("build a sidecar: %v\n%s", err, out)
+	}
+	t.Run("latency", func(t *testing.T) { testLatency(t, path) })
+}
+
+// testWith makes one, and prints it.
+func testWith(t *testing.T, name string, run func(*bench) (*result, error)) document {
+	t.Helper()
+	b, err := newBench(name, tiny, t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := run(b)
+	if e := b.close(); err == nil {
+		err = e
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.print(t.Output()); err != nil {
+		t.Error(err)
+	}
+	return asJSON(t, r)
+}
+
+func testLatency(t *testing.T, path string) {
+	d := testWith(t, "latency", func(b *bench) (*result, error) {
+		return b.latency(t.Context(), path, latencyPlan{time.Millisecond, 20, 5 * time.Millisecond})
+	})
+	mustHave(t, d.Rows, []string{"contender", "waiting"}, []string{"p50_ns", "p99_ns", "p999_ns", "max_ns", "records"})
+	for _, row := range d.Rows {
+		if row["contender"] != byScans && row["records"].(float64)+row["lost"].(float64) < 60 || row["p50_ns"].(float64) > row["max_ns"].(float64) {
+			t.Errorf("records are missing: %v", row)
+		}
+	}
+	if len(d.Rows) != len(routes()) || len(d.Figures) != 3 {
+		t.Errorf("%d rows, %d figures", len(d.Rows), len(d.Figures))
+	}
+}
+
+// Without a sidecar there is what can be had without one.
+func TestLatencyWithoutASidecar(t *testing.T) {
+	bpftest.RequireRoot(t)
+	d := testWith(t, "latency", func(b *bench) (*result, error) {
+		return b.latency(t.Context(), "", latencyPlan{time.Millisecond, 5, 5 * time.Millisecond})
+	})
+	if len(d.Rows) != 2 || len(d.Figures) != 0 {
+		t.Errorf("%d rows, %d figures", len(d.Rows), len(d.Figures))
+	}
+}
