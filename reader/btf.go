@@ -15,9 +15,10 @@ import (
 
 // mapSchema describes key and value as far as the kernel tells us, and says
 // why where it does not. Nothing here is fatal: rows without a type are bytes.
-func mapSchema(info *mapInfo, t mapType) (*schema.Schema, string) {
+// guarded is why a program must not copy values: see there.
+func mapSchema(info *mapInfo, t mapType) (_ *schema.Schema, reason, guarded string) {
 	s := &schema.Schema{Version: schema.Version}
-	reason := readBTF(info, s)
+	reason, guarded = readBTF(info, s)
 	if t.inner && s.Value == nil {
 		// The kernel itself defines these values, whatever BTF says.
 		s.Value = &schema.Type{Kind: schema.Uint, Name: "map_id", Size: 4}
@@ -35,28 +36,41 @@ func mapSchema(info *mapInfo, t mapType) (*schema.Schema, string) {
 		reason = ""
 	}
 	if s.Key == nil && s.Value == nil {
-		return nil, reason
+		return nil, reason, guarded
 	}
-	return s, reason
+	return s, reason, guarded
 }
 
 // readBTF fills the sides that the map's BTF describes.
-func readBTF(info *mapInfo, s *schema.Schema) (reason string) {
+func readBTF(info *mapInfo, s *schema.Schema) (reason, guarded string) {
 	if info.BTFID == 0 || info.BTFKeyTypeID|info.BTFValueTypeID == 0 {
-		return "the map was created without types (BTF)"
+		return "the map was created without types (BTF)", ""
 	}
-	handle, err := btf.NewHandleFromID(btf.ID(info.BTFID))
+	spec, reason := openBTF(info.BTFID)
+	if spec == nil {
+		return reason, unknownFields(info.BTFValueTypeID)
+	}
+	return sides(spec, info, s), guardedField(spec, info.BTFValueTypeID)
+}
+
+func openBTF(id uint32) (*btf.Spec, string) {
+	handle, err := btf.NewHandleFromID(btf.ID(id))
 	if errors.Is(err, unix.EPERM) {
-		return "reading BTF needs CAP_SYS_ADMIN"
+		return nil, "reading BTF needs CAP_SYS_ADMIN"
 	}
 	if err != nil {
-		return fmt.Sprintf("open BTF %d: %v", info.BTFID, err)
+		return nil, fmt.Sprintf("open BTF %d: %v", id, err)
 	}
 	defer handle.Close()
 	spec, err := handle.Spec(nil)
 	if err != nil {
-		return fmt.Sprintf("read BTF %d: %v", info.BTFID, err)
+		return nil, fmt.Sprintf("read BTF %d: %v", id, err)
 	}
+	return spec, ""
+}
+
+// sides describes key and value, or says why it cannot.
+func sides(spec *btf.Spec, info *mapInfo, s *schema.Schema) string {
 	var why [2]string
 	s.Key, why[0] = sideSchema(spec, info.BTFKeyTypeID, int(info.KeySize))
 	s.Value, why[1] = sideSchema(spec, info.BTFValueTypeID, int(info.ValueSize))

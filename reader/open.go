@@ -99,7 +99,7 @@ func (s *Source) learn(pin string) error {
 		s.info.ValueSize = (int(raw.ValueSize) + 7) &^ 7 * cpus
 	}
 	if t.refuse == "" {
-		s.info.Schema, s.info.SchemaReason = mapSchema(&raw, t)
+		s.info.Schema, s.info.SchemaReason, s.guarded = mapSchema(&raw, t)
 	}
 	return nil
 }

@@ -24,6 +24,7 @@ type Source struct {
 	inode   uint64     // of the pin when the map was opened
 	cpus    int        // possible ones, of a per-CPU map
 	sum     []scan.Int // what to add up over them; nil: every CPU's value
+	guarded string     // why programs must not copy its values; empty: they may
 	engine  engine
 	chosen  string // the engine's own reason
 	better  better

@@ -31,6 +31,8 @@ func (s *Source) target() (scan.Target, error) {
 	switch {
 	case s.options.Consistency == Locked && !t.Array():
 		return t, errors.New("it takes no lock, and the source asks for locked scans")
+	case s.guarded != "":
+		return t, errors.New(s.guarded)
 	case i.SpinLock:
 		return t, errors.New("the values have a lock, which a program may not hold for so long")
 	}
