@@ -85,6 +85,9 @@ func (r *Ring) Begin(start Start, source uint16) Position {
 	head := r.shared.head.Load()
 	overtaken := func(at uint64) bool { return r.shared.hw.Load()-at > r.geometry.DataBytes }
 	at := r.place(start, source, head)
+	if start == StartKeyframe && at == head { // none is whole, and none will come
+		at = r.shared.tail.Load()
+	}
 	if overtaken(at) { // while the file was copied
 		at = r.shared.last.Load()
 	}

@@ -66,7 +66,7 @@ struct ringside_type;   /* what bytes of a key, a value or an event mean */
 
 enum ringside_start {
 	RINGSIDE_START_DEFAULT = 0,   /* attach: KEYFRAME; files: OLDEST */
-	RINGSIDE_START_KEYFRAME = 1,  /* the newest complete scan that is still there */
+	RINGSIDE_START_KEYFRAME = 1,  /* the newest complete scan that is still there; files without one: OLDEST */
 	RINGSIDE_START_OLDEST = 2,    /* as far back as is safe */
 	RINGSIDE_START_HEAD = 3,      /* what is published next */
 	RINGSIDE_START_BEGINNING = 4, /* files only: position 0, overwritten or not */

@@ -45,7 +45,7 @@ func transcribe(ring *shm.Ring, err error, read func(*Subscription, *transcript)
 	var to transcript
 	var st Stats
 	if err == nil {
-		sub := openImage("image", ring, shm.Position{}, "")
+		sub := openImage("image", ring, Options{Start: StartBeginning})
 		defer sub.Close()
 		err = read(sub, &to)
 		st = sub.Stats()

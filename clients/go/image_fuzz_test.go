@@ -78,7 +78,7 @@ func edit(image, edits []byte) []byte {
 
 // readAll reads a ring by every way there is to look at it.
 func readAll(t *testing.T, ring *shm.Ring, inPlace bool) {
-	sub := openImage("image", ring, shm.Position{}, "")
+	sub := openImage("image", ring, Options{Start: StartBeginning})
 	defer sub.Close()
 	looks := looksAt(sub)
 	var apply func(*Batch)

@@ -84,11 +84,11 @@ func (s *Subscription) tellGone() {
 
 // startAnew is where to begin in the next ring. It is young, so its beginning is
 // the least that can be lost; only who wants the newest gets that.
-func (s *Subscription) startAnew() Start {
+func (s *Subscription) startAnew() shm.Start {
 	if s.opts.Start == StartHead {
-		return StartHead
+		return shm.StartHead
 	}
-	return StartOldest
+	return shm.StartOldest
 }
 
 // errStale means that the sidecar still lends the ring that had ended.
@@ -123,7 +123,7 @@ func (s *Subscription) resumeOn(lease *handoff.Attachment) error {
 // adopt makes a lease the one that is read. Views are held against its sources.
 func (s *Subscription) adopt(lease *handoff.Attachment, pos shm.Position) error {
 	lease.Position = pos
-	s.cursor = lease.Cursor(s.opts.Start)
+	s.cursor = lease.Cursor(s.opts.Start.policy())
 	if largest := int(lease.Ring.Geometry().LargestFrame); len(s.buf) < largest {
 		s.buf = make([]byte, largest)
 	}
@@ -135,7 +135,7 @@ func (s *Subscription) adopt(lease *handoff.Attachment, pos shm.Position) error 
 }
 
 // dial asks the sidecar for the ring, once.
-func (s *Subscription) dial(ctx context.Context, start Start) (*handoff.Attachment, error) {
+func (s *Subscription) dial(ctx context.Context, start shm.Start) (*handoff.Attachment, error) {
 	conn, err := handoff.Dial(ctx, s.opts.Socket)
 	if err != nil {
 		return nil, err

@@ -34,7 +34,7 @@ func BenchmarkRows(b *testing.B) {
 	// Every batch of a pass over the ring is one op.
 	again := func(i int) {
 		if i%frames == 0 {
-			sub.cursor = shm.NewCursor(sub.ring(), start, StartOldest, shm.AnySource)
+			sub.cursor = shm.NewCursor(sub.ring(), start, shm.StartOldest, shm.AnySource)
 		}
 	}
 	b.Run("lease", func(b *testing.B) {

@@ -5,6 +5,8 @@ package ringside
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"sync"
 	"time"
 
@@ -69,10 +71,13 @@ type Stats struct {
 // It fails at once where waiting is no remedy: [ErrNoSidecar], [ErrPermission],
 // [ErrNotAllowed], [ErrNotFound]. The caller closes the subscription.
 func Attach(ctx context.Context, o Options) (*Subscription, error) {
+	if o.Start > StartHead {
+		return nil, fmt.Errorf("%w: Start %d: only files are read from the beginning", fs.ErrInvalid, o.Start)
+	}
 	s := &Subscription{opts: o.withDefaults()}
 	began := time.Now()
 	for pause := backoffFirst; ; pause = min(2*pause, backoffMax) {
-		lease, err := s.dial(ctx, o.Start)
+		lease, err := s.dial(ctx, o.Start.policy())
 		if err == nil {
 			if err = s.adopt(lease, lease.Position); err != nil {
 				return nil, errors.Join(err, s.Close())

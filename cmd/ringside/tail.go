@@ -109,6 +109,7 @@ func tailed(c *cli.Context, start ringside.Start) (*ringside.Subscription, error
 			return nil, usageError("--%s does not go with --file: a file is one ring, read from its oldest frame", flag)
 		}
 	}
+	o.Start = ringside.StartDefault
 	sub, err := ringside.OpenFile(file, o)
 	if err != nil {
 		return nil, withCode(exitConfig, err)

@@ -181,28 +181,39 @@ void ringside_close(struct ringside *r)
 	free(r);
 }
 
+/* Where the newest whole scan begins, of the oldest among several sources; without
+ * one, the oldest frame. */
+static uint64_t keyframe(const struct ring *ring, uint32_t source)
+{
+	uint64_t head = ring_head(ring), at = head;
+	for (uint32_t n = 0; n < ring_sources(ring); n++) {
+		const uint8_t *rec = ring_record(ring, n);
+		uint64_t pos = word_acquire(rec + S_KEYFRAME_POS);
+		if ((source == ANY_SOURCE || source == n) && pos < at && !ring_overtaken(ring, pos) &&
+				word_acquire(rec + S_STATE) == SOURCE_ACTIVE)
+			at = pos;
+	}
+	return at == head ? word_acquire(ring->control + C_TAIL) : at;
+}
+
 /* Where reading of a recorded ring begins. */
 static struct position first_position(struct ringside *r, struct lease *l)
 {
 	struct position pos = {0};
 	const struct ring *ring = &l->ring;
-	if (r->settings.start == RINGSIDE_START_BEGINNING)
+	uint32_t start = r->settings.start;
+	if (start == RINGSIDE_START_BEGINNING)
 		return pos;
-	pos.offset = word_acquire(ring->control + C_TAIL);
-	if (r->settings.start == RINGSIDE_START_HEAD)
-		pos.offset = ring_head(ring);
-	if (r->settings.start == RINGSIDE_START_KEYFRAME && r->settings.source[0]) {
-		l->source = sources_find(&r->sources, ring, r->settings.source, &r->why);
-		uint64_t at = l->source == ANY_SOURCE ? UINT64_MAX : word_acquire(ring_record(ring, l->source) + S_KEYFRAME_POS);
-		if (at < ring_head(ring) && !ring_overtaken(ring, at))
-			pos.offset = at;
-	}
+	pos.offset = start == RINGSIDE_START_HEAD ? ring_head(ring) : start == RINGSIDE_START_KEYFRAME ? keyframe(ring, l->source)
+		: word_acquire(ring->control + C_TAIL);
+	if (ring_overtaken(ring, pos.offset)) /* while the file was copied */
+		pos.offset = word_acquire(ring->control + C_LAST);
 	pos.offset &= ~(uint64_t)(FRAME_ALIGN - 1);
 	if (pos.offset == 0)
 		return pos;
-	if (pos.offset == ring_head(ring)) {
+	if (pos.offset >= ring_head(ring) || ring_overtaken(ring, pos.offset)) { /* no frame there says how much was before it */
 		struct position all = ring_totals(ring);
-		all.offset = pos.offset;
+		all.offset = ring_head(ring);
 		return all;
 	}
 	/* Frames and pads carry the counts of everything before them. */
@@ -214,7 +225,7 @@ static struct position first_position(struct ringside *r, struct lease *l)
 
 static int open_image(struct ringside *r, struct lease *l)
 {
-	l->source = ANY_SOURCE;
+	l->source = r->settings.source[0] ? sources_find(&r->sources, &l->ring, r->settings.source, &r->why) : ANY_SOURCE;
 	struct position pos = first_position(r, l);
 	int err = reader_adopt(r, l, pos);
 	if (err)

@@ -39,7 +39,7 @@ enum {
 	S_NAME = 64, S_NAME_BYTES = 128, S_CONSTANT_BYTES = 256,
 	S_STATE = 256, S_KEYFRAME_POS = 264, S_SUPERSEDED_BY = 272,
 };
-enum { SOURCE_SUPERSEDED = 2 };
+enum { SOURCE_ACTIVE = 1, SOURCE_SUPERSEDED = 2 };
 enum { ANY_SOURCE = 0xffff, ASK_ALL = 0x10000 };
 
 /* The consumer's page. */

@@ -5,7 +5,7 @@
 use std::fmt::Write;
 use std::{env, fs, process};
 
-use ringside::{Batch, ErrorKind, Kind, Position, Stats, Subscription};
+use ringside::{Batch, ErrorKind, Kind, Options, Start, Stats, Subscription};
 
 fn main() {
     let path = env::args().nth(1).unwrap_or_else(|| usage());
@@ -24,13 +24,14 @@ fn usage() -> ! {
 /// The whole reading, as lines of JSON.
 pub fn reading(bytes: &[u8]) -> String {
     let mut out = String::new();
-    let (stats, error) = match Subscription::open_bytes(bytes, Some(Position::default())) {
-        Ok(mut sub) => {
-            let error = read(&mut sub, &mut out);
-            (sub.stats(), error)
-        }
-        Err(_) => (Stats::default(), "refused"),
-    };
+    let (stats, error) =
+        match Subscription::open_bytes(bytes, Options { start: Start::Beginning, ..Default::default() }) {
+            Ok(mut sub) => {
+                let error = read(&mut sub, &mut out);
+                (sub.stats(), error)
+            }
+            Err(_) => (Stats::default(), "refused"),
+        };
     let _ = writeln!(
         out,
         r#"{{"kind":"end","frames":{},"rows":{},"lost_frames":{},"lost_rows":{},"laps":{},"error":"{}"}}"#,

@@ -143,7 +143,7 @@ fn polled(sub: &mut Subscription) -> bool {
 
 /// Reads a file to its end.
 fn file(path: &str) -> Result<(), Error> {
-    let mut sub = Subscription::open_file(path)?;
+    let mut sub = Subscription::open_file(path, Options::default())?;
     for batch in sub.batches() {
         check(&batch?.batch());
     }

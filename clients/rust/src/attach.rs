@@ -67,9 +67,12 @@ fn request(o: &Options, start: Start) -> Result<[u8; ATTACH_BYTES], Error> {
     r[4..6].copy_from_slice(&ATTACH.to_le_bytes());
     r[6..8].copy_from_slice(&VERSION.to_le_bytes());
     let start: u32 = match start {
-        Start::Keyframe => 0,
+        Start::Default | Start::Keyframe => 0,
         Start::Oldest => 1,
         Start::Head => 2,
+        Start::Beginning => {
+            return Err(Error::new(ErrorKind::Refused, "only files are read from the beginning"));
+        }
     };
     r[8..12].copy_from_slice(&start.to_le_bytes());
     for (what, name, at, room) in

@@ -178,7 +178,7 @@ impl Cursor {
         self.resumed = true;
         let mut to = match self.start {
             Start::Head => ring.acquire(control::LAST),
-            Start::Keyframe if self.source != ANY_SOURCE => {
+            Start::Default | Start::Keyframe if self.source != ANY_SOURCE => {
                 self.source = ring.successor(self.source);
                 ring.keyframe(usize::from(self.source))
             }

@@ -76,6 +76,7 @@ pub(crate) mod record {
     pub const CHANGES: u32 = 32;
 
     /// The state of a source that another one has replaced.
+    pub const ACTIVE: u64 = 1;
     pub const SUPERSEDED: u64 = 2;
 }
 
@@ -205,6 +206,7 @@ mod tests {
             (record::STATE, catalog("state")),
             (record::KEYFRAME_POS, catalog("keyframe_pos")),
             (record::SUPERSEDED_BY, catalog("superseded_by")),
+            (record::ACTIVE as usize, number("sources", "ACTIVE")),
             (record::SUPERSEDED as usize, number("sources", "SUPERSEDED")),
             (page::CURSOR, page("cursor")),
             (page::SLEEP, page("sleep")),

@@ -76,7 +76,6 @@ mod sys;
 mod table;
 
 pub use batch::{Batch, Kind, Loss, OwnedBatch, View};
-pub use cursor::Position;
 pub use error::{Error, ErrorKind, LayoutError};
 pub use events::Events;
 pub use options::{Options, Start, DEFAULT_RING, DEFAULT_SOCKET, SOCKET_ENV};

@@ -11,14 +11,19 @@ pub const DEFAULT_RING: &str = "main";
 pub const SOCKET_ENV: &str = "RINGSIDE_SOCKET";
 
 /// Where reading begins, and where it goes on after the ring has overtaken the reader.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Start {
+    /// A sidecar's ring: as `Keyframe`. A file: as `Oldest`.
+    #[default]
+    Default,
     /// At the newest complete scan that is still in the ring: the current content of a map comes at once.
     Keyframe,
     /// As far back as is safe.
     Oldest,
     /// With what is published next.
     Head,
+    /// At position 0, overwritten or not. Only files have it.
+    Beginning,
 }
 
 /// What to attach to. The default is the default ring of the default sidecar, all its sources, from the newest
@@ -27,7 +32,7 @@ pub enum Start {
 /// ```
 /// let options = ringside::Options { source: "flows".into(), ..Default::default() };
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Path of the socket. Empty: `$RINGSIDE_SOCKET`, and without it [`DEFAULT_SOCKET`].
     pub socket: PathBuf,
@@ -42,19 +47,6 @@ pub struct Options {
     /// Never sleep while there is nothing to read, but look at the ring again and again: the least delay, no
     /// system call, and a CPU of its own.
     pub busy: bool,
-}
-
-impl Default for Options {
-    fn default() -> Options {
-        Options {
-            socket: PathBuf::new(),
-            ring: String::new(),
-            name: String::new(),
-            source: String::new(),
-            start: Start::Keyframe,
-            busy: false,
-        }
-    }
 }
 
 impl Options {

@@ -12,7 +12,8 @@ use crate::cursor::Position;
 use crate::error::{Error, ErrorKind};
 use crate::frame::Header;
 use crate::geometry::Geometry;
-use crate::layout::{control, record, FRAME_HEADER, MAX_DATA, PAGE, RECORD};
+use crate::layout::{control, record, ANY_SOURCE, FRAME_HEADER, MAX_DATA, PAGE, RECORD};
+use crate::options::Start;
 use crate::source::Source;
 use crate::sys::file;
 use crate::sys::memory::Memory;
@@ -67,19 +68,40 @@ impl Ring {
         Ring::new(memory)
     }
 
-    /// Where reading an image begins: at its oldest frame or pad, which tells the counts.
-    pub fn oldest(&self) -> Position {
-        let overtaken = |at| self.relaxed(control::HW).wrapping_sub(at) > self.geometry.data_bytes;
-        let mut at = self.acquire(control::TAIL);
-        if overtaken(at) {
+    /// Where reading an image begins: at a frame or pad, which tells the counts.
+    pub fn begin(&self, start: Start, source: u16) -> Position {
+        let head = self.acquire(control::HEAD);
+        let mut at = match start {
+            Start::Beginning => return Position::default(),
+            Start::Head => head,
+            Start::Keyframe => self.newest_scan(source).unwrap_or_else(|| self.acquire(control::TAIL)),
+            Start::Default | Start::Oldest => self.acquire(control::TAIL),
+        };
+        if self.overtaken(at) {
             at = self.acquire(control::LAST); // while it was copied
         }
         at &= !63;
-        if at == 0 || at >= self.acquire(control::HEAD) || overtaken(at) {
-            return Position::default(); // what was lost since is counted by the first step
+        if at == 0 {
+            return Position::default();
+        }
+        if at >= head || self.overtaken(at) {
+            let (seq, rows) = self.totals().unwrap_or_default(); // there is no frame to tell
+            return Position { offset: head, seq, rows };
         }
         let h = Header::decode(&self.header_words(at));
         Position { offset: at, seq: h.seq, rows: h.rows_before }
+    }
+
+    /// Where the newest whole scan begins, of the oldest among several sources.
+    fn newest_scan(&self, source: u16) -> Option<u64> {
+        let wanted = |n: &usize| source == ANY_SOURCE || usize::from(source) == *n;
+        let active = |n: &usize| self.acquire(self.record(*n) + record::STATE) == record::ACTIVE;
+        let at = (0..self.sources()).filter(wanted).filter(active).map(|n| self.keyframe(n));
+        at.filter(|&at| at < self.acquire(control::HEAD) && !self.overtaken(at)).min()
+    }
+
+    fn overtaken(&self, at: u64) -> bool {
+        self.relaxed(control::HW).wrapping_sub(at) > self.geometry.data_bytes
     }
 
     /// How many frames and rows the ring has had, by its newest frame. None if that could not be caught.
@@ -141,7 +163,7 @@ impl Ring {
     /// How many sources the catalog counts.
     pub fn sources(&self) -> usize {
         let counted = self.acquire(control::CATALOG_LEN);
-        counted.min(u64::from(self.geometry.catalog_records)).min(u64::from(crate::layout::ANY_SOURCE)) as usize
+        counted.min(u64::from(self.geometry.catalog_records)).min(u64::from(ANY_SOURCE)) as usize
     }
 
     /// The record of a counted source. It never changes, and neither does its schema.

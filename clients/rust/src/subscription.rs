@@ -133,36 +133,43 @@ impl Subscription {
         Ok(sub)
     }
 
-    /// Reads a ring that was recorded to a file, from its oldest frame to its end, after which
-    /// [`next`](Subscription::next) says None. The file is read whole, and may change afterwards.
+    /// Reads a ring that was recorded to a file, from its oldest frame unless `start` says otherwise (without a
+    /// keyframe from there anyway) to its end, after which [`next`](Subscription::next) says None. The file is read
+    /// whole, and may change afterwards. Of the options only `source` and `start` count.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), ringside::Error> {
-    /// let mut sub = ringside::Subscription::open_file("flows.ring")?;
+    /// let mut sub = ringside::Subscription::open_file("flows.ring", Default::default())?;
     /// while let Some(batch) = sub.next()? {
     ///     println!("{} {}", batch.source_name(), batch.rows);
     /// }
     /// # Ok(()) }
     /// ```
-    pub fn open_file(path: impl AsRef<Path>) -> Result<Subscription, Error> {
+    pub fn open_file(path: impl AsRef<Path>, options: Options) -> Result<Subscription, Error> {
         let path = path.as_ref();
         let opened = File::open(path)
             .map_err(|e| Error::io("open", e))
-            .and_then(|mut file| Subscription::image(&mut file, None));
+            .and_then(|mut file| Subscription::image(&mut file, options));
         opened.map_err(|e| Error::new(e.kind(), format!("ring file {}: {}", path.display(), e)))
     }
 
-    /// Reads a ring's bytes from a position, or from its oldest frame. They are copied.
-    pub fn open_bytes(bytes: &[u8], from: Option<Position>) -> Result<Subscription, Error> {
-        Subscription::image(&mut io::Cursor::new(bytes), from)
+    /// Reads a ring's bytes like a file. They are copied.
+    pub fn open_bytes(bytes: &[u8], options: Options) -> Result<Subscription, Error> {
+        Subscription::image(&mut io::Cursor::new(bytes), options)
     }
 
-    fn image<F: Read + Seek>(image: &mut F, from: Option<Position>) -> Result<Subscription, Error> {
+    fn image<F: Read + Seek>(image: &mut F, mut options: Options) -> Result<Subscription, Error> {
         let ring = Ring::read(image)?;
-        let position = from.unwrap_or_else(|| ring.oldest());
-        let mut sub = Subscription::new(Options { start: Start::Oldest, ..Options::default() })?;
+        if options.start == Start::Default {
+            options.start = Start::Oldest;
+        }
+        let named = |n: &usize| ring.source(*n).map_or(false, |s| s.name == options.source);
+        let source = if options.source.is_empty() { None } else { (0..ring.sources()).rev().find(named) };
+        let source = source.map_or(ANY_SOURCE, |n| n as u16);
+        let position = ring.begin(options.start, source);
+        let mut sub = Subscription::new(options)?;
         sub.file = true;
-        sub.begin(ring, position, ANY_SOURCE);
+        sub.begin(ring, position, source);
         Ok(sub)
     }
 

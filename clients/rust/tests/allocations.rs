@@ -36,7 +36,7 @@ fn reading_allocates_nothing() {
     for i in 0..1000 {
         image.frame(common::ROWS, common::WHOLE, &[(i, 1); 40]);
     }
-    let mut sub = Subscription::open_bytes(&image.bytes, None).unwrap();
+    let mut sub = Subscription::open_bytes(&image.bytes, Default::default()).unwrap();
     let sum = |view: &View<'_>| view.rows::<u32, u64>().unwrap().map(|(k, v)| u64::from(k) + v).sum::<u64>();
     let mut total = sub.view(sum).unwrap().unwrap(); // the first batch of a source looks its types up
     let before = ALLOCATIONS.load(Ordering::Relaxed);

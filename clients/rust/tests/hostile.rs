@@ -6,7 +6,7 @@ mod common;
 
 use std::{env, fs};
 
-use ringside::{Batch, Position, Subscription, View};
+use ringside::{Batch, Options, Start, Subscription, View};
 
 ringside::row! {
     struct Key {
@@ -97,8 +97,8 @@ fn bytes(batch: &Batch<'_>) -> usize {
         .sum()
 }
 
-fn read(image: &[u8], from: Option<Position>) {
-    let mut sub = match Subscription::open_bytes(image, from) {
+fn read(image: &[u8], start: Start) {
+    let mut sub = match Subscription::open_bytes(image, Options { start, ..Default::default() }) {
         Ok(sub) => sub,
         Err(_) => return,
     };
@@ -129,7 +129,7 @@ fn no_image_does_harm() {
     paths.sort();
     for path in paths.iter().filter(|p| p.extension().map_or(false, |e| e == "ring")) {
         let image = fs::read(path).unwrap();
-        for from in [None, Some(Position::default())] {
+        for from in [Start::Default, Start::Keyframe, Start::Head, Start::Beginning] {
             read(&image, from);
             for _ in 0..rounds {
                 let mut mutated = image.clone();
@@ -162,7 +162,7 @@ fn no_schema_does_harm() {
         let mut image = common::Image::new(4096);
         image.source("s", 4, 8, std::str::from_utf8(&text).unwrap_or("{"));
         image.frame(common::ROWS, common::WHOLE, &[(1, 2), (3, 4)]);
-        let mut sub = Subscription::open_bytes(&image.bytes, None).unwrap();
+        let mut sub = Subscription::open_bytes(&image.bytes, Default::default()).unwrap();
         let batch = sub.next().unwrap().unwrap();
         let fits = batch.rows::<Key, Value>().map(|rows| rows.count());
         if round == 0 {

@@ -46,7 +46,7 @@ fn verdict<K: Plain, V: Plain>() -> String {
     let mut image = common::Image::new(4096);
     image.source("s", 4, 48, SCHEMA);
     image.frame(common::ROWS, common::WHOLE, &[]);
-    let mut sub = Subscription::open_bytes(&image.bytes, None).unwrap();
+    let mut sub = Subscription::open_bytes(&image.bytes, Default::default()).unwrap();
     let batch = sub.next().unwrap().unwrap();
     let verdict = batch.rows::<K, V>();
     verdict.map_or_else(|e| e.to_string(), |rows| format!("{} rows", rows.count()))

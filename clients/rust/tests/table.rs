@@ -15,7 +15,7 @@ fn image() -> Image {
 
 /// Freshness and content whenever the table changed.
 fn follow(image: &Image, mut table: Table<u32, u64>) -> Vec<(bool, Vec<(u32, u64)>)> {
-    let mut sub = Subscription::open_bytes(&image.bytes, None).unwrap();
+    let mut sub = Subscription::open_bytes(&image.bytes, Default::default()).unwrap();
     let mut seen = Vec::new();
     while table.follow(&mut sub).unwrap() {
         let mut rows: Vec<_> = table.iter().map(|(&k, &v)| (k, v)).collect();
@@ -81,7 +81,7 @@ fn memory_is_bounded() {
     let mut i = image();
     let rows: Vec<_> = (0..100).map(|k| (k, 0)).collect();
     i.frame(ROWS, WHOLE, &rows);
-    let mut sub = Subscription::open_bytes(&i.bytes, None).unwrap();
+    let mut sub = Subscription::open_bytes(&i.bytes, Default::default()).unwrap();
     let mut table = Table::<u32, u64>::with_limit("s", 99);
     assert_eq!(table.follow(&mut sub).unwrap_err().kind(), ErrorKind::TableFull);
     assert!(!table.is_fresh() && table.is_empty());

@@ -83,6 +83,17 @@ impl Image {
         self.put(4096 + 896, self.sources as u64);
     }
 
+    /// Where the next frame will be.
+    pub fn head(&self) -> usize {
+        self.head
+    }
+
+    /// Says that a source is read, and where its newest keyframe is.
+    pub fn keyframe(&mut self, source: usize, at: u64) {
+        self.put(8192 + source * 512 + 256, 1);
+        self.put(8192 + source * 512 + 264, at);
+    }
+
     /// Publishes a frame of source 0: keys of 4 bytes, values of 8.
     pub fn frame(&mut self, kind: u8, flags: u8, rows: &[(u32, u64)]) {
         let at = DATA_OFF + self.head;

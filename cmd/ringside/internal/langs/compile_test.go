@@ -166,7 +166,7 @@ func TestRustCompiles(t *testing.T) {
 use ringside::Plain;
 
 fn accept() {
-    let mut sub = ringside::Subscription::open_file("all.ring").unwrap();
+    let mut sub = ringside::Subscription::open_file("all.ring", Default::default()).unwrap();
     let mut seen = 0;
     while let Some(batch) = sub.next().unwrap() {
         let fits = match batch.source_name() {
