@@ -69,14 +69,14 @@ func (s *Sidecar) stop(p *plan) {
 	for _, x := range p.rings {
 		for _, old := range x.before {
 			if !slices.Contains(x.stay, old) {
-				ends[x] = append(ends[x], old.ending())
+				ends[x] = append(ends[x], s.ending(old))
 			}
 		}
 	}
 	gone := &ringPlan{} // whose rings get no new memory
 	for _, r := range p.leaving {
 		for _, old := range r.sources {
-			ends[gone] = append(ends[gone], old.ending())
+			ends[gone] = append(ends[gone], s.ending(old))
 		}
 	}
 	for x, list := range ends {
@@ -95,12 +95,19 @@ func (s *Sidecar) stop(p *plan) {
 	}
 }
 
-// ending ends the reading of a source and tells when that is done.
-func (x *source) ending() <-chan struct{} {
+// ending ends the reading of a source and tells when that is done. What a scan
+// works in is given back only then: one that hangs comes back to it, and so may
+// the kernel.
+func (s *Sidecar) ending(x *source) <-chan struct{} {
 	done := make(chan struct{})
 	go func() {
+		defer close(done)
 		x.end()
-		close(done)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if err := x.letGo(); err != nil {
+			s.log.Error().Err(err).Str("source", x.name).Msg("the memory of a map in mode changes was not given back")
+		}
 	}()
 	return done
 }
@@ -127,7 +134,6 @@ func (s *Sidecar) retireOld(x *ringPlan, done *Changes) {
 		if slices.Contains(x.stay, old) {
 			continue
 		}
-		old.letGo()
 		switch {
 		case inherited[old]:
 			continue
@@ -163,7 +169,6 @@ func (s *Sidecar) dismiss(rings []*ring, done *Changes, now time.Time) (ended []
 	for _, r := range rings {
 		for _, x := range r.sources {
 			done.Removed = append(done.Removed, x.name)
-			x.letGo()
 			if x.producer != nil {
 				x.producer.Retire()
 			}

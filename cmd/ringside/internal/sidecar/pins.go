@@ -100,7 +100,8 @@ func (p *pattern) add(pins []string) {
 }
 
 // retire lets go of maps whose pin is gone and that nobody asked for by name.
-// To hold them would keep the memory of every workload that ever ran.
+// To hold them would keep the memory of every workload that ever ran. A scan
+// that hangs is waited for once, and looked at again in every round.
 func (s *Sidecar) retire(p *pattern, pins []string) {
 	gone := func(x *source) bool {
 		if x.want != p.want || slices.Contains(pins, x.pin) {
@@ -110,20 +111,34 @@ func (s *Sidecar) retire(p *pattern, pins []string) {
 		return errors.Is(err, fs.ErrNotExist)
 	}
 	for _, x := range slices.Clone(p.ring.sources) {
-		if !gone(x) {
+		if x.ended == nil && !gone(x) || x.want != p.want || !s.hasEnded(x) {
 			continue
 		}
-		x.end() // waits for a scan, so without the mutex
 		s.mu.Lock()
 		if x.producer != nil {
 			x.producer.Retire()
 		}
-		x.letGo()
 		p.ring.sources = slices.DeleteFunc(p.ring.sources, func(y *source) bool { return y == x })
 		s.mu.Unlock()
 		s.log.about(zerolog.InfoLevel, x.name, "the pin is gone, the map is no longer read", func(e *zerolog.Event) {
 			e.Str("source", x.name).Str("pin", x.pin)
 		})
+	}
+}
+
+// hasEnded ends the reading of a source, and tells whether that is done. The
+// keeper has more to look after than a scan that does not end, so it waits a
+// little, without the mutex, and that only the first time.
+func (s *Sidecar) hasEnded(x *source) bool {
+	wait := time.Duration(0)
+	if x.ended == nil {
+		x.ended, wait = s.ending(x), drainPatience
+	}
+	select {
+	case <-x.ended:
+		return true
+	case <-time.After(wait):
+		return false
 	}
 }
 

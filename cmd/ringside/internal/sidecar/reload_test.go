@@ -19,6 +19,7 @@ import (
 	"github.com/ringside-bpf/ringside/cmd/ringside/internal/acl"
 	"github.com/ringside-bpf/ringside/cmd/ringside/internal/config"
 	"github.com/ringside-bpf/ringside/cmd/ringside/internal/status"
+	"github.com/ringside-bpf/ringside/reader/changes"
 	"github.com/ringside-bpf/ringside/shm"
 	"github.com/ringside-bpf/ringside/shm/handoff"
 )
@@ -148,5 +149,39 @@ func until(t *testing.T, what string, ok func() bool) {
 		case <-ctx.Done():
 			t.Fatalf("waited for %s", what)
 		}
+	}
+}
+
+// TestWhatHangsKeepsItsMemory: a scan that does not end is left behind by a
+// reload, and by a pin that goes; what it works in stays until it comes back.
+func TestWhatHangsKeepsItsMemory(t *testing.T) {
+	s := &Sidecar{log: newLogger(zerolog.New(zerolog.NewTestWriter(t)))}
+	r := &ring{config: config.Ring{Name: "main"}}
+	r.current.Store(&epoch{})
+	x := r.source(&config.Map{Mode: config.Changes}, "/nowhere/a")
+	info := mapOf(8, 4, 8)
+	stage, err := changes.New(x.dst, info, changes.Options{Budget: changes.NewBudget(1 << 20)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	comes := make(chan struct{})
+	x.stage, x.stream = stage, &stream{stop: func() {}, done: comes}
+	r.sources = []*source{x}
+	x.ended = s.ending(x)
+	s.retire(&pattern{ring: r, want: x.want}, nil)
+	if len(r.sources) != 1 {
+		t.Error("taken off the list while it is scanned")
+	}
+	s.mu.Lock()
+	s.retireOld(&ringPlan{ring: r, before: r.sources}, &Changes{})
+	r.sources = []*source{x}
+	s.dismiss([]*ring{r}, &Changes{}, time.Now())
+	if x.stage == nil {
+		t.Error("its memory was given back while it is scanned")
+	}
+	s.mu.Unlock()
+	close(comes)
+	if <-x.ended; x.stage != nil {
+		t.Error("its memory was kept")
 	}
 }

@@ -32,8 +32,9 @@ type source struct {
 	task     *reader.Task // of a map that is scanned
 	stream   *stream      // of a ringbuf that is emptied
 	dst      *destination
-	stage    *changes.Stage // in front of dst; nil unless the mode is changes
-	producer *shm.Producer  // nil until it has a place in the ring
+	stage    *changes.Stage  // in front of dst; nil unless the mode is changes
+	producer *shm.Producer   // nil until it has a place in the ring
+	ended    <-chan struct{} // the keeper's: reading is being ended, as the pin is gone
 }
 
 // source is one that has no name yet: see nameAll.
