@@ -21,6 +21,13 @@ const (
 	leastWorkers = 2
 )
 
+// interruptPatience is what an interrupted scan has to come to its end: it is
+// between two calls into the kernel, or in one that may take max_hold.
+const interruptPatience = time.Second
+
+// ErrHangs: a call into the kernel does not return.
+var ErrHangs = errors.New("a scan hangs in the kernel and cannot be interrupted: what its thread waits for is in /proc/PID/task/*/stack")
+
 // ErrStopped is returned for work given to a pool that was stopped.
 var ErrStopped = errors.New("the pool has stopped")
 
@@ -194,7 +201,8 @@ func (p *Pool) Stats() PoolStats {
 }
 
 // Stop lets running scans finish, interrupts them when ctx ends, and closes all
-// sources. It returns ctx's error if anything had to be interrupted.
+// sources. It returns ctx's error if anything had to be interrupted, and ErrHangs
+// if that was of no use: then a scan runs on, and what it uses must stay.
 func (p *Pool) Stop(ctx context.Context) error {
 	p.mu.Lock()
 	if !p.closed {
@@ -213,7 +221,11 @@ func (p *Pool) Stop(ctx context.Context) error {
 	case <-ctx.Done():
 		err = ctx.Err()
 		p.abandon()
-		<-done
+		select {
+		case <-done:
+		case <-time.After(interruptPatience):
+			return errors.Join(err, ErrHangs)
+		}
 	}
 	p.abandon()
 	p.mu.Lock()

@@ -223,6 +223,24 @@ func TestPoolStopDrainsThenInterrupts(t *testing.T) {
 		if err := p.Stop(ctx); !errors.Is(err, context.DeadlineExceeded) || stuck.scans.Load() != 0 {
 			t.Errorf("interrupt: %v", err)
 		}
+
+		p = reader.NewPool(reader.PoolOptions{Idle: true})
+		_, hangs := add(t, p, time.Hour, 0)
+		begun, comes := make(chan struct{}), make(chan struct{})
+		hangs.OnClaim = func() error { // a call that does not return
+			close(begun)
+			<-comes
+			return context.Canceled
+		}
+		p.SetActive(true)
+		<-begun
+		if err := p.Stop(ctx); !errors.Is(err, reader.ErrHangs) {
+			t.Errorf("hangs: %v", err)
+		}
+		close(comes)
+		if err := p.Stop(context.Background()); err != nil {
+			t.Errorf("once it has come back: %v", err)
+		}
 	})
 }
 

@@ -309,10 +309,13 @@ func (s *Sidecar) drain(final shm.State) error {
 		s.log.Warn().Err(err).Msg("a scan was interrupted")
 		err = nil
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	// At once: who takes over waits for all of them.
+	finished := make(chan error)
 	for _, r := range s.rings {
-		err = errors.Join(err, r.current.Load().finish(final, finishPatience))
+		go func() { finished <- r.current.Load().finish(final, finishPatience) }()
+	}
+	for range s.rings {
+		err = errors.Join(err, <-finished)
 	}
 	return err
 }
@@ -327,6 +330,9 @@ func (s *Sidecar) close() error {
 		errs = append(errs, s.server.Close())
 	}
 	s.background.Wait() // the server's leases end here
+	if errors.Is(errs[0], reader.ErrHangs) {
+		return errors.Join(errs...) // the rest is in use, and goes with the process
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, r := range slices.Concat(s.rings, s.leaving) {
