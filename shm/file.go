@@ -65,9 +65,15 @@ func (f *File) End(ctx context.Context) error {
 	if err := p.Finish(ctx, StateEnded); err != nil {
 		return errors.Join(err, p.Close()) // claims are open: their bytes are nobody's yet
 	}
+	p.mu.Lock()
+	if f.disk.have.Load() < p.geometry.DataBytes {
+		// Not once around: nothing was overwritten, whatever was claimed. And there
+		// may be no room on the disk for a single pad.
+		p.hw = p.head
+		p.shared.hw.Store(p.hw)
+	}
 	// What was claimed and given back may have been overwritten. Pads over it
 	// leave nothing before head that is not whole.
-	p.mu.Lock()
 	for p.head < p.hw {
 		left := p.geometry.DataBytes - p.head&p.mask
 		p.pad(min(p.hw-p.head, left, uint64(p.geometry.LargestFrame)))
@@ -135,7 +141,10 @@ func (d *disk) hold(end, dataBytes uint64) error {
 }
 
 func (d *disk) allocate(from, length uint64) error {
-	err := unix.Fallocate(int(d.file.Fd()), 0, int64(from), int64(length))
+	var err error = unix.EINTR
+	for errors.Is(err, unix.EINTR) { // by the runtime's own signals
+		err = unix.Fallocate(int(d.file.Fd()), 0, int64(from), int64(length))
+	}
 	if err == nil || errors.Is(err, unix.EOPNOTSUPP) { // such a file system does not promise room
 		return nil
 	}
