@@ -43,7 +43,7 @@ type patience struct {
 // conduct is what a user's consumers have done. It is kept for as long as a bar
 // lasts, so there are no more of them than users who may attach.
 type conduct struct {
-	held  uint64 // ns that claims were held up for consumers that left meanwhile
+	held  uint64 // ns that claims were held up for consumers that are gone, of the timeout
 	at    uint64
 	until uint64 // barred
 }
@@ -101,7 +101,7 @@ func (p *Publisher) admits(end uint64) bool {
 		honest := p.progress(c)
 		if honest && m.seen+size < end && m.goal == 0 {
 			m.goal, m.asked = p.head, now
-			m.deadline = now + p.patience.timeout - min(p.patience.records[c.uid].held, p.patience.timeout)
+			m.deadline = now + p.patience.timeout - min(p.patience.of(c.uid, now).held, p.patience.timeout)
 		}
 		if !honest || m.seen+size < end && now >= m.deadline {
 			p.evict(c, now)
@@ -124,7 +124,7 @@ func (p *Publisher) progress(c *Consumer) bool {
 	m.seen = max(m.seen, cursor)
 	if m.goal != 0 && m.seen >= m.goal {
 		m.goal = 0
-		if p.patience.records[c.uid].until == 0 { // a bar stays
+		if p.patience.records[c.uid].until <= m.asked { // a bar stays
 			delete(p.patience.records, c.uid)
 		}
 	}
@@ -140,8 +140,21 @@ func (p *Publisher) evict(c *Consumer, now uint64) {
 	p.patience.bar(c.uid, now)
 }
 
+// of is a user's record; a bar that is over is forgotten, and so is what led to it.
+func (t *patience) of(uid uint32, now uint64) conduct {
+	r := t.records[uid]
+	if r.until != 0 && now >= r.until {
+		return conduct{}
+	}
+	return r
+}
+
+// bar keeps a user away. What else the user has attached stays, but has half the
+// time that this one had, the next one half of that: all of them together hold
+// claims up no longer than two could.
 func (t *patience) bar(uid uint32, now uint64) {
-	t.keep(uid, conduct{at: now, until: now + barFactor*t.timeout})
+	held := min(t.of(uid, now).held, t.timeout)
+	t.keep(uid, conduct{held: (held + t.timeout) / 2, at: now, until: now + barFactor*t.timeout})
 }
 
 func (t *patience) keep(uid uint32, r conduct) {
@@ -183,7 +196,7 @@ func (p *Publisher) leave(c *Consumer) {
 		return
 	}
 	now := Monotonic()
-	r := t.records[c.uid]
+	r := t.of(c.uid, now)
 	r.held, r.at = r.held+now-m.asked, now
 	if r.held >= t.timeout {
 		t.bar(c.uid, now)

@@ -329,6 +329,42 @@ func TestLeavingIsNoWayOut(t *testing.T) {
 	<-failed
 }
 
+// A user's consumers that stand still one after the other have less time each, until
+// the bar is over: many of them cannot hold claims up for long.
+func TestManyOfOneUserHaveNoMoreTime(t *testing.T) {
+	p := newLosslessRing(t, 16<<10, time.Hour)
+	r := addSource(t, p, "s")
+	members := make([]*Consumer, 6)
+	for i := range members {
+		var err error
+		if members[i], _, err = p.Attach(StartHead, AnySource, 7); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := uint64(time.Hour)
+	for i, c := range members {
+		for p.Totals().Head < uint64(i+1)*p.geometry.DataBytes { // exactly as far as admitted
+			publishRows(t, r, 0, 4, FlagFirst|FlagLast)
+		}
+		for _, other := range members[i+1:] {
+			other.shared.cursor.Store(p.head)
+		}
+		p.mu.Lock()
+		if p.admits(p.hw + 64); c.member.deadline-c.member.asked != want {
+			t.Errorf("the %d. has %v", i, time.Duration(c.member.deadline-c.member.asked))
+		}
+		c.member.deadline = 0
+		if !p.admits(p.hw+64) || !c.member.evicted {
+			t.Errorf("the %d. is still waited for", i)
+		}
+		if want /= 2; i == len(members)-2 {
+			p.patience.records[7] = conduct{held: uint64(time.Hour), until: 1}
+			want = uint64(time.Hour)
+		}
+		p.mu.Unlock()
+	}
+}
+
 // On a lossy ring nobody is waited for, and one that nobody reads waits for none.
 func TestNobodyIsWaitedFor(t *testing.T) {
 	for _, p := range []*Publisher{newTestRing(t, 16<<10), newLosslessRing(t, 16<<10, never)} {
