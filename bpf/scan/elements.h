@@ -13,6 +13,14 @@
  * of free elements, which never has the place of an element. An element that nobody removes never moves,
  * so it is taken exactly once, whatever happens around it.
  *
+ * "Last" is where the store stands, and no more: what the kernel releases is the pointer that leads to
+ * the element, for those who follow it (hlist_nulls_add_head_rcu). So this is for machines on which
+ * stores stay in order; on others the back link may be seen before the value is (Target.InPlace).
+ *
+ * One that is removed may look linked for a moment: BPF_MAP_LOOKUP_AND_DELETE_BATCH chains the elements of
+ * a bucket through this word before it frees them (batch_flink). Their keys and values are as they were
+ * until they are freed, and then the word is overwritten: a row that was there just now.
+ *
  * One thing moves rows: overwriting a key from user space, or by bpf_map_update_elem, puts a spare
  * element of that CPU into the list and makes the old one the spare. A key may thus go from where the
  * scan has yet to come to where it has been. So the spares are looked at before and after: if they are

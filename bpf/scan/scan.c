@@ -208,8 +208,11 @@ int pump_elements(void *ctx)
 	divide_by(&walk, *(volatile __u32 *)(cast(&target) + ELEM_SIZE_OFFSET));
 	if (!walk.elems || walk.size < KEY_OFFSET + round_up8(key_size) + (cpus ? 8 : round_up8(value_size)))
 		return 0;
-	if (cpus || spare_cpus)
+	if (cpus || spare_cpus) {
 		walk.here = measure();
+		if (!walk.here) /* or spares that cannot be seen would never seem to move */
+			return 0;
+	}
 	walk.buckets = WORD(cast(&target) + BUCKETS_OFFSET, 0);
 	walk.bucket_bytes = *(volatile __u32 *)(cast(&target) + N_BUCKETS_OFFSET) * (__u64)BUCKET_SIZE;
 	walk.node = walk.elems + walk.index * walk.size;

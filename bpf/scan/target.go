@@ -37,6 +37,9 @@ const (
 	MaxSumBytes = 8 * MaxSums
 )
 
+// ordered: amd64 alone keeps loads in order, and stores.
+const ordered = runtime.GOARCH == "amd64"
+
 // ErrShape is wrapped by errors about maps that these programs are not made for.
 var ErrShape = errors.New("no program reads such a map")
 
@@ -46,10 +49,11 @@ func align(n int) int { return (n + 7) &^ 7 }
 func (t *Target) Array() bool { return t.Type == ebpf.Array || t.Type == ebpf.PerCPUArray }
 
 // InPlace reports whether the kernel keeps all elements at hand, in one piece of
-// memory that can be gone through.
+// memory that can be gone through. On machines that let stores pass stores they
+// may not look as they are: see elements.h.
 func (t *Target) InPlace() bool {
 	const noPrealloc = 1 // BPF_F_NO_PREALLOC
-	return (t.Type == ebpf.Hash || t.Type == ebpf.PerCPUHash) && t.Flags&noPrealloc == 0
+	return ordered && (t.Type == ebpf.Hash || t.Type == ebpf.PerCPUHash) && t.Flags&noPrealloc == 0
 }
 
 // spares is how many elements the kernel keeps beyond MaxEntries: one a CPU,
@@ -181,8 +185,7 @@ func (t *Target) constants(spec *ebpf.CollectionSpec, rowSize, rowsBytes int, di
 		scanVarKeySize: uint32(t.KeySize), scanVarValueSize: uint32(t.ValueSize),
 		scanVarRowSize: uint32(rowSize), scanVarRowLimit: uint32(rowsBytes - rowSize),
 		scanVarCpus: uint32(t.CPUs), scanVarEntries: uint32(t.MaxEntries + t.spares()), scanVarSpareCpus: uint32(t.spares()),
-		// amd64 alone keeps loads in order.
-		scanVarWeakOrder: bit[uint32](runtime.GOARCH != "amd64"),
+		scanVarWeakOrder: bit[uint32](!ordered),
 		scanVarDirect:    bit[uint32](direct),
 		scanVarSumWords:  bit[uint32](t.sumsWords()), scanVarSums: uint32(len(t.Sum)), scanVarSumFields: fields,
 	} {
