@@ -145,9 +145,9 @@ type sockets struct {
 	header [headerBytes]byte
 }
 
-// socketBytes hold a scan on its way, so that a publisher need not wait for a
-// reader, nor a reader be woken for less.
-const socketBytes = 8 << 20
+// socketBytes is the buffer of a connection. Smaller and larger ones, up to whole
+// scans, cost the same or more.
+const socketBytes = 1 << 20
 
 func (s *sockets) send(_ context.Context, frame []byte, f reader.Frame) error {
 	putHeader(s.header[:], f)

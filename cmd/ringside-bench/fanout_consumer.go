@@ -25,7 +25,7 @@ const consumerVerb = "consumer"
 // What a consumer is told beside sayAttach; native ones understand the same.
 const (
 	sayTake    = "take"    // and the number of a scan: read to its end, answer with the rows that came
-	sayPublish = "publish" // two numbers of scans and a period: of publishers that are not this process
+	sayPublish = "publish" // two numbers of scans and a period, to a publisher; it answers with its time, in ns
 )
 
 // Ways to come by rows.

@@ -109,7 +109,7 @@ func (f *fan) rings(name string) func(context.Context) (*side, error) {
 		if err != nil {
 			return nil, err
 		}
-		s := &side{name: name, publishers: ourselves()}
+		s := &side{name: name}
 		publish, err := f.intoRing(r)
 		if err != nil {
 			return nil, err
@@ -149,7 +149,7 @@ func (f *fan) socketsIn(name string) func(context.Context) (*side, error) {
 			return nil, err
 		}
 		to := &sockets{}
-		s := &side{name: name, publishers: ourselves()}
+		s := &side{name: name}
 		publish, err := f.through(to)
 		if err != nil {
 			return nil, err
@@ -183,7 +183,7 @@ func (f *fan) through(to carrier) (func(context.Context, uint64) (int, error), e
 // shmipcs: a session with each consumer.
 func (f *fan) shmipcs(ctx context.Context) (*side, error) {
 	to := &shmipcs{}
-	s := &side{name: byShmipc, publishers: ourselves()}
+	s := &side{name: byShmipc}
 	publish, err := f.through(to)
 	if err != nil {
 		return nil, err

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,23 +19,30 @@ type fanned struct {
 func (f fanned) nsPerRow() float64    { return perRow(f.all, f.rows) }
 func (f fanned) publisherNS() float64 { return perRow(f.publisher, f.rows) }
 
+// handover is what publishing some scans came to. The time is that of the whole
+// process, from when a scan is due to when it is handed over; waiting for the next
+// is left out, which is the benchmark's affair and not a contender's.
+type handover struct {
+	rows int
+	took time.Duration
+}
+
 // side is a contender with its consumers.
 type side struct {
 	name      string
 	consumers []*child
-	// publish brings scans first to last and says how many rows that were. nil:
-	// the consumers help themselves, and no publisher's time counts.
-	publish func(ctx context.Context, first, last uint64) (rows int, err error)
-	// publishers are the processes whose time is the publisher's.
-	publishers []int
-	scan       uint64 // the last one
+	// publish brings scans first to last. nil: the consumers help themselves.
+	publish func(ctx context.Context, first, last uint64) (handover, error)
+	daemon  int    // a process whose time is the publisher's, too; 0: there is none
+	scan    uint64 // the last one
 }
 
-// window lets everybody have some scans.
+// window lets everybody have some scans. Telling the consumers and hearing from
+// them is our affair, and not in a publisher's time.
 func (s *side) window(ctx context.Context, plan fanPlan) (w fanned, err error) {
 	first := s.scan + 1
 	s.scan += uint64(plan.scansFor(len(s.consumers)))
-	all, publisher, err := s.clocks()
+	before, err := s.consumersTime()
 	if err != nil {
 		return w, err
 	}
@@ -46,11 +52,9 @@ func (s *side) window(ctx context.Context, plan fanPlan) (w fanned, err error) {
 			return w, err
 		}
 	}
-	published := 0
-	if s.publish != nil {
-		if published, err = s.publish(ctx, first, s.scan); err != nil {
-			return w, err
-		}
+	out, err := s.handOver(ctx, first)
+	if err != nil {
+		return w, err
 	}
 	for _, c := range s.consumers {
 		rows, err := c.answer(ctx, order)
@@ -59,33 +63,44 @@ func (s *side) window(ctx context.Context, plan fanPlan) (w fanned, err error) {
 		}
 		w.rows += rows
 	}
-	if w.meant = published * len(s.consumers); s.publish == nil {
+	if w.meant = out.rows * len(s.consumers); s.publish == nil {
 		w.meant = w.rows
 	}
-	allNow, publisherNow, err := s.clocks()
-	w.all, w.publisher = allNow-all, publisherNow-publisher
+	after, err := s.consumersTime()
+	w.publisher = out.took
+	w.all = out.took + after - before
 	return w, err
 }
 
-// clocks are the processor times of all processes of the contender, and of those
-// that publish.
-func (s *side) clocks() (all, publisher time.Duration, err error) {
-	for _, pid := range s.publishers {
-		t, err := processTimeOf(pid)
-		if err != nil {
-			return 0, 0, err
-		}
-		publisher += t
+// handOver publishes from a scan on. A daemon has its whole time counted.
+func (s *side) handOver(ctx context.Context, first uint64) (out handover, err error) {
+	if s.publish == nil {
+		return out, nil
 	}
-	all = publisher
+	if s.daemon == 0 {
+		return s.publish(ctx, first, s.scan)
+	}
+	before, err := processTimeOf(s.daemon)
+	if err != nil {
+		return out, err
+	}
+	if out, err = s.publish(ctx, first, s.scan); err != nil {
+		return out, err
+	}
+	after, err := processTimeOf(s.daemon)
+	out.took += after - before
+	return out, err
+}
+
+func (s *side) consumersTime() (all time.Duration, err error) {
 	for _, c := range s.consumers {
 		t, err := processTimeOf(c.cmd.Process.Pid)
 		if err != nil {
-			return 0, 0, err
+			return 0, err
 		}
 		all += t
 	}
-	return all, publisher, nil
+	return all, nil
 }
 
 // processTimeOf is what all threads of a process have used, to the nanosecond.
@@ -100,8 +115,8 @@ func processTimeOf(pid int) (time.Duration, error) {
 }
 
 // paced publishes a scan at each tick of the cadence. beat is a heartbeat.
-func paced(every time.Duration, beat func(), publish func(ctx context.Context, scan uint64) (int, error)) func(context.Context, uint64, uint64) (int, error) {
-	return func(ctx context.Context, first, last uint64) (rows int, err error) {
+func paced(every time.Duration, beat func(), publish func(ctx context.Context, scan uint64) (int, error)) func(context.Context, uint64, uint64) (handover, error) {
+	return func(ctx context.Context, first, last uint64) (all handover, err error) {
 		tick := time.NewTicker(every)
 		defer tick.Stop()
 		var beaten time.Time
@@ -109,21 +124,20 @@ func paced(every time.Duration, beat func(), publish func(ctx context.Context, s
 			select {
 			case <-tick.C:
 			case <-ctx.Done():
-				return rows, ctx.Err()
+				return all, ctx.Err()
 			}
+			before := processTime()
 			if time.Since(beaten) > heartbeat {
 				beaten = time.Now()
 				beat()
 			}
-			n, err := publish(ctx, scan)
+			rows, err := publish(ctx, scan)
 			if err != nil {
-				return rows, err
+				return all, err
 			}
-			rows += n
+			all.rows += rows
+			all.took += processTime() - before
 		}
-		return rows, nil
+		return all, nil
 	}
 }
-
-// ourselves is this process as a publisher.
-func ourselves() []int { return []int{os.Getpid()} }

@@ -28,7 +28,7 @@ enum { MAX_FRAME = 64 << 20 };
 static uint64_t total; /* of what was read, printed so that reading it is no dead code */
 
 /* Looks at three words of every row. */
-static void look(const uint8_t *keys, size_t key_stride, const uint8_t *values, size_t value_stride, uint32_t rows)
+static inline void walk(const uint8_t *keys, size_t key_stride, const uint8_t *values, size_t value_stride, uint32_t rows)
 {
 	uint64_t sum = 0;
 	for (uint32_t i = 0; i < rows; i++) {
@@ -39,6 +39,16 @@ static void look(const uint8_t *keys, size_t key_stride, const uint8_t *values, 
 		sum += key + value[0] + value[1];
 	}
 	total += sum;
+}
+
+/* With the strides of packed arrays as constants, which is what a program that
+ * knows its types would write; iceoryx.cpp has no others. */
+static void look(const uint8_t *keys, size_t key_stride, const uint8_t *values, size_t value_stride, uint32_t rows)
+{
+	if (key_stride == 4 && value_stride == 32)
+		walk(keys, 4, values, 32, rows);
+	else
+		walk(keys, key_stride, values, value_stride, rows);
 }
 
 /* A parent that died does not say goodbye on any other channel. */
