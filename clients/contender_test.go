@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -20,8 +21,9 @@ import (
 // language is a way to build scanhash and to run it.
 type language struct {
 	name  string
-	needs []string // commands; env may name another for the first
-	env   string
+	needs []string // commands, each with alternatives
+	env   string   // names the first
+	probe string   // for the first, with -c: fails if it lacks something
 	build func(tools []string, dir string) *exec.Cmd
 	run   func(tools []string, dir string) (args, env []string)
 }
@@ -62,6 +64,16 @@ var languages = []language{
 			return []string{filepath.Join(target, "release", "examples", "scanhash")}, nil
 		},
 	},
+	{
+		name: "python", needs: []string{"/usr/bin/python3|python3", "cc"}, env: "PYTHON",
+		probe: `import os, setuptools, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")`,
+		build: func(tools []string, dir string) *exec.Cmd {
+			return in("python", tools[0], "setup.py", "-q", "build", "--build-base", filepath.Join(dir, "base"), "--build-lib", dir)
+		},
+		run: func(tools []string, dir string) (args, env []string) {
+			return []string{tools[0], filepath.Join("python", "examples", "scanhash.py")}, []string{"PYTHONPATH=" + dir, "PYTHONDONTWRITEBYTECODE=1"}
+		},
+	},
 }
 
 func program(path ...string) func([]string, string) (args, env []string) {
@@ -72,15 +84,25 @@ func program(path ...string) func([]string, string) (args, env []string) {
 
 // tools are the commands that a language needs.
 func (l *language) tools() (paths []string, err error) {
-	for i, name := range l.needs {
+	for i, names := range l.needs {
 		if named := os.Getenv(l.env); i == 0 && named != "" {
-			name = named
+			names = named
 		}
-		path, err := exec.LookPath(name)
-		if err != nil {
+		path := ""
+		for name := range strings.SplitSeq(names, "|") {
+			if path == "" {
+				path, err = exec.LookPath(name)
+			}
+		}
+		if path == "" {
 			return nil, err
 		}
 		paths = append(paths, path)
+	}
+	if l.probe != "" {
+		if out, err := exec.Command(paths[0], "-c", l.probe).CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("%s: %w: %s", paths[0], err, out)
+		}
 	}
 	return paths, nil
 }
