@@ -15,6 +15,9 @@
 //	ringside-bench fanout        what many readers cost, whoever carries the rows
 //	ringside-bench syscalls      which system calls a reading consumer makes
 //	ringside-bench latency       how late a consumer sees an event
+//	ringside-bench quiet         whom a ring wakes into which nothing comes
+//	ringside-bench restart       how soon consumers have rows again after a restart
+//	ringside-bench soak          whether it stays as it is, for minutes or hours
 //	ringside-bench footprint     how large the sidecar is
 //	ringside-bench all --short   all of them, briefly
 //	ringside-bench report --write docs

@@ -47,6 +47,9 @@ func experiments() []experiment {
 		{"fanout", "what many readers cost", 3 * time.Minute, 12 * time.Second, runFanout},
 		{"syscalls", "which system calls a reading consumer makes", 8 * time.Second, 2 * time.Second, runSyscalls},
 		{"latency", "how late a consumer sees an event", 24 * time.Second, 4 * time.Second, runLatency},
+		{"quiet", "whom a ring wakes into which nothing comes", 10 * time.Second, 4 * time.Second, runQuiet},
+		{"restart", "how soon consumers have rows again after a restart", 8 * time.Second, 3 * time.Second, runRestart},
+		{"soak", "whether it stays as it is", 30 * time.Second, 6 * time.Second, runSoak},
 		{"footprint", "how large the sidecar is, on disk and in memory", 4 * time.Second, time.Second, runFootprint},
 	}
 }

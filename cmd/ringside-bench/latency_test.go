@@ -20,6 +20,8 @@ func TestWithSidecar(t *testing.T) {
 		t.Fatalf("build a sidecar: %v\n%s", err, out)
 	}
 	t.Run("latency", func(t *testing.T) { testLatency(t, path) })
+	t.Run("restart", func(t *testing.T) { testRestart(t, path) })
+	t.Run("soak", func(t *testing.T) { testSoak(t, path) })
 }
 
 // testWith makes one, and prints it.
@@ -64,6 +66,35 @@ func TestLatencyWithoutASidecar(t *testing.T) {
 		return b.latency(t.Context(), "", latencyPlan{time.Millisecond, 5, 5 * time.Millisecond})
 	})
 	if len(d.Rows) != 2 || len(d.Figures) != 0 {
+		t.Errorf("%d rows, %d figures", len(d.Rows), len(d.Figures))
+	}
+}
+
+func testRestart(t *testing.T, path string) {
+	d := testWith(t, "restart", func(b *bench) (*result, error) { return b.restart(t.Context(), path, 2) })
+	mustHave(t, d.Rows, []string{"contender"}, []string{"consumers", "back_ms", "back_ms_max", "rounds"})
+	if len(d.Rows) != 2 || len(d.Figures) != 2 {
+		t.Errorf("%d rows, %d figures", len(d.Rows), len(d.Figures))
+	}
+}
+
+func testSoak(t *testing.T, path string) {
+	d := testWith(t, "soak", func(b *bench) (*result, error) {
+		return b.soak(t.Context(), path, soakPlan{2, 10 * time.Millisecond, 200 * time.Millisecond})
+	})
+	mustHave(t, d.Rows, nil, []string{"second", "p50_ns", "p99_ns", "scans", "lost_rows", "sidecar_rss_bytes", "reader_rss_bytes"})
+	for _, row := range d.Rows {
+		if row["sidecar_rss_bytes"].(float64) == 0 || row["reader_rss_bytes"].(float64) == 0 {
+			t.Errorf("nothing is resident: %v", row)
+		}
+	}
+}
+
+func TestQuiet(t *testing.T) {
+	bpftest.RequireRoot(t)
+	d := testWith(t, "quiet", func(b *bench) (*result, error) { return b.quiet(t.Context(), 2) })
+	mustHave(t, d.Rows, []string{"contender"}, []string{"consumers", "heartbeats", "wake_ups", "wake_ups_by_others", "wake_ups_per_consumer_and_second"})
+	if len(d.Rows) != 1 || len(d.Figures) != 1 {
 		t.Errorf("%d rows, %d figures", len(d.Rows), len(d.Figures))
 	}
 }
