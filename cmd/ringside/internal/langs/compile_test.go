@@ -179,6 +179,7 @@ fn accept() {
 }
 
 fn main() {
+    ringside::Table::<m0::FlowsKey, m0::FlowsValue>::new("flows"); // asks more of keys than rows do
     let mut bytes = [0u8; 120];
     bytes[40..43].copy_from_slice(&[0x4b, 0xdb, 0x01]);
     bytes[44..48].copy_from_slice(&[4, 3, 2, 1]);

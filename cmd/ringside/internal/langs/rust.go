@@ -4,6 +4,7 @@ package langs
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/ringside-bpf/ringside/shm/schema"
@@ -71,6 +72,20 @@ func rustLayout(t *schema.Type) (align int, packed bool) {
 	return align, false
 }
 
+// rustHashes tells whether a struct can be the key of a client's Table: floats have
+// no Eq.
+func rustHashes(t *schema.Type) bool {
+	switch t.Kind {
+	case schema.Float:
+		return false
+	case schema.Array:
+		return rustHashes(t.Elem)
+	case schema.Struct:
+		return !slices.ContainsFunc(parts(t), func(p part) bool { return p.typ != nil && !rustHashes(p.typ) })
+	}
+	return true
+}
+
 func (c *rust) structure(t *schema.Type, name string) {
 	all := parts(t)
 	scope, taken := membersOf(all), names{}
@@ -94,7 +109,11 @@ func (c *rust) structure(t *schema.Type, name string) {
 	if _, tight := rustLayout(t); tight {
 		packed = "packed "
 	}
-	c.body.line("\nringside::row! {\n    /// %s\n    #[allow(non_snake_case)]\n    pub %sstruct %s {\n%s    }\n}", describe(t), packed, name, lines.String())
+	derive := ""
+	if rustHashes(t) {
+		derive = "\n    #[derive(Eq, Hash)]"
+	}
+	c.body.line("\nringside::row! {\n    /// %s\n    #[allow(non_snake_case)]%s\n    pub %sstruct %s {\n%s    }\n}", describe(t), derive, packed, name, lines.String())
 	c.body.line("\nconst _: () = assert!(<%s as ringside::Plain>::SIZE == %d);", name, t.Size)
 	if methods.Len() > 0 {
 		c.body.line("\n#[allow(non_snake_case)]\nimpl %s {\n%s}", name, methods.String())
@@ -135,6 +154,8 @@ func rustNumber(t *schema.Type) string {
 	switch {
 	case t.Kind == schema.Float:
 		return fmt.Sprintf("f%d", t.Size*8)
+	case t.Kind == schema.Char:
+		return "u8" // as text is in Rust
 	case signed(t):
 		return fmt.Sprintf("i%d", t.Size*8)
 	}
