@@ -28,6 +28,7 @@ func TestBashCompletes(t *testing.T) {
 		{"ringside comp", "completion"},
 		{"ringside maps --bp", "--bpffs"},
 		{"ringside tail --fr", "--from"},
+		{"ringside version --", "--output --help"},
 		{"ringside tail -- x", ""}, // it must not run tail
 	} {
 		cmd := exec.Command(bash, "--norc", "-c", `source <(ringside completion bash)

@@ -8,7 +8,8 @@ _ringside() {
     for word in "${request[@]}"; do
         [[ $word == -- ]] && return
     done
-    [[ $current == -* ]] && request+=("$current")
+    # So would it with "--" alone, of which every flag may come.
+    [[ $current == -* ]] && request+=("${current/%--/-}")
     mapfile -t COMPREPLY < <(compgen -W "$("${request[@]}" --generate-bash-completion 2>/dev/null)" -- "$current")
 }
 # Where there is nothing to suggest, the shell completes paths.

@@ -7,7 +7,8 @@ _ringside() {
     request=("${(@)words[1,CURRENT-1]}")
     # Behind "--" the program would run instead of answering.
     (( ${request[(Ie)--]} )) && { _files; return }
-    [[ ${words[CURRENT]} == -* ]] && request+=("${words[CURRENT]}")
+    # So would it with "--" alone, of which every flag may come.
+    [[ ${words[CURRENT]} == -* ]] && request+=("${words[CURRENT]/%--/-}")
     # 0=zsh asks for descriptions beside the verbs.
     suggestions=("${(@f)$(env 0=zsh "${request[@]}" --generate-bash-completion 2>/dev/null)}")
     if [[ -n ${suggestions[1]} ]]; then
