@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! Shows who makes the most system calls while `ringside demo` runs.
+//! Shows who makes the most system calls while `ringside demo` runs:
+//! `RINGSIDE_SOCKET=$(echo /run/ringside/demo/*/ringside.sock) cargo run --example top_talkers`
 
 use std::collections::HashMap;
 

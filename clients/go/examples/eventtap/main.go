@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command eventtap prints the records of a ring buffer, as one of any number of
-// readers of it: eventtap connects
+// readers of it: eventtap connects, or, of a ring of its own, eventtap connects taps
 package main
 
 import (
@@ -17,18 +17,22 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		log.Fatalf("usage: %s RINGBUF", os.Args[0])
+	if len(os.Args) != 2 && len(os.Args) != 3 {
+		log.Fatalf("usage: %s RINGBUF [RING]", os.Args[0])
+	}
+	o := ringside.Options{Source: os.Args[1], Start: ringside.StartOldest}
+	if len(os.Args) == 3 {
+		o.Ring = os.Args[2]
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := tap(ctx, os.Args[1]); err != nil {
+	if err := tap(ctx, o); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func tap(ctx context.Context, source string) error {
-	sub, err := ringside.Attach(ctx, ringside.Options{Source: source, Start: ringside.StartOldest})
+func tap(ctx context.Context, o ringside.Options) error {
+	sub, err := ringside.Attach(ctx, o)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,8 @@
 
 // Command toptalkers shows who makes the most system calls while `ringside demo`
 // runs: a table of a map, looked at once a second, and what it was a second ago.
+//
+//	RINGSIDE_SOCKET=$(echo /run/ringside/demo/*/ringside.sock) go run ./clients/go/examples/toptalkers
 package main
 
 import (
