@@ -81,12 +81,9 @@ class Batch(_ringside.Batch):
         except AttributeError:
             pass
         place = self._key_column
-        if not place:
-            self._keys = None
-        elif arrays:
-            self._keys = arrays.column(self._frame, len(self), *place, self.source.key_dtype, None)
-        else:
-            self._keys = Column(self, self.key)
+        if place and not arrays:
+            return Column(self, self.key)
+        self._keys = arrays.column(self._frame, len(self), *place, self.source.key_dtype, None) if place else None
         return self._keys
 
     @property
@@ -97,14 +94,10 @@ class Batch(_ringside.Batch):
             return self._values
         except AttributeError:
             pass
-        place = self._value_column
-        if not place:
-            self._values = None
-        elif arrays:
-            source = self.source
-            self._values = arrays.column(self._frame, len(self), *place, source.value_dtype, source._slots)
-        else:
-            self._values = Column(self, self.value)
+        place, source = self._value_column, self.source
+        if place and not arrays:
+            return Column(self, self.value)
+        self._values = arrays.column(self._frame, len(self), *place, source.value_dtype, source._slots) if place else None
         return self._values
 
     def key(self, i: int) -> memoryview:
