@@ -93,6 +93,10 @@ endif
 test-plain: check-go
 	@$(if $(as-root),:,echo "not root: tests that need real BPF maps skip with their reason (go test -v shows it)")
 	@command -v $${CARGO:-cargo} >/dev/null || echo "no cargo: leaving out the Rust client"
+	@python=$${PYTHON:-$$(command -v /usr/bin/python3 || echo python3)}; \
+		$$python -c 'import ensurepip, os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null || \
+		echo "no python3-dev and python3-venv: leaving out the Python client"; \
+		$$python -c 'import numpy, pandas' 2>/dev/null || echo "no python3-numpy and python3-pandas: leaving out Python with them"
 	@command -v gcc >/dev/null || echo "no C compiler: leaving out the C client (go test -v ./clients/c says what)"
 	$(private) $(GO) test -count=1 -timeout 4m ./...
 
