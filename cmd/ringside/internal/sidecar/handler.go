@@ -62,16 +62,19 @@ func (s *Sidecar) lend(peer handoff.Peer, req handoff.AttachRequest) (_ *shm.Pub
 	return r.current.Load().publisher, x.producer.Number(), rule, nil
 }
 
-// Attached counts a consumer in, and has the maps read for it.
+// Attached counts a consumer in, and has the maps read for it. A reload may have
+// changed the rules since Attach asked them, and has not seen this lease: it is
+// taken back before anything was lent.
 func (s *Sidecar) Attached(l *handoff.Lease) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.leases[l] = struct{}{}
-	for _, r := range s.rings {
-		if r.config.Name == l.Ring {
-			s.attached(r, time.Now())
-		}
+	at := slices.IndexFunc(s.rings, func(r *ring) bool { return r.config.Name == l.Ring })
+	if at < 0 || denied(s.rings[at].rules, l.Peer) {
+		l.Close()
+		return
 	}
+	s.attached(s.rings[at], time.Now())
 }
 
 // Detached counts a consumer out.

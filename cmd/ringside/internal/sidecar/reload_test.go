@@ -185,3 +185,37 @@ func TestWhatHangsKeepsItsMemory(t *testing.T) {
 		t.Error("its memory was kept")
 	}
 }
+
+// TestRulesThatChangeWhileOneAttaches: whom the new ones do not let in gets nothing.
+func TestRulesThatChangeWhileOneAttaches(t *testing.T) {
+	dir := bpftest.MountBPFFS(t)
+	r := serve(t, config.Flags{Maps: []string{bpftest.Pin(t, newMap(t, 1, 4), dir, "a")}, AllowUIDs: []string{"1000"}})
+	for _, uid := range []uint32{1000, 7} {
+		a, c := r.attach(shm.StartHead)
+		r.mu.Lock()
+		var late handoff.Lease
+		for l := range r.leases {
+			late = *l
+		}
+		r.mu.Unlock()
+		late.Peer = handoff.Peer{UID: uid, GID: uid}
+		r.Attached(&late) // as Attach had allowed it
+		r.mu.Lock()
+		delete(r.leases, &late)
+		r.mu.Unlock()
+		if uid == 7 {
+			until(t, "the lease to be taken back", func() bool {
+				_, err := a.Wait(t.Context(), a.Ring.Head())
+				return errors.Is(err, handoff.ErrHangup)
+			})
+		} else if s := r.frames(a, c, func(shm.Header) bool { return true }); s != shm.Ready {
+			t.Errorf("uid %d gets nothing: %v", uid, s)
+		}
+		a.Close()
+		until(t, "the lease to end", func() bool {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			return len(r.leases) == 0
+		})
+	}
+}
