@@ -84,6 +84,9 @@ func TestReloadUnderWay(t *testing.T) {
 	if err != nil || len(changes.Rings) != 2 || len(changes.Added) != 1 {
 		t.Errorf("%+v, %v", changes, err)
 	}
+	if d := r.status(); d.Sidecar.Memory.History == 0 {
+		t.Error("the memory of a ring that went is in nobody's books")
+	}
 	if end := r.frames(a, c, func(shm.Header) bool { return false }); end != shm.Ended || a.Ring.State() != shm.StateEnded {
 		t.Errorf("the reader of a ring that went finds %v, %v", end, a.Ring.State())
 	}

@@ -40,13 +40,15 @@ func (s *Sidecar) document(process status.Sidecar, visible []string) *status.Doc
 	doc.Sidecar.Workers, doc.Sidecar.Duty, doc.Sidecar.Pool = pool.Workers, s.duty.share(), poolLine(&pool)
 	facts := status.Facts{Idle: true}
 	reasons := s.processReasons(&doc.Sidecar, pool)
-	for _, r := range s.rings {
-		doc.Sidecar.Memory.Rings += r.current.Load().publisher.Geometry().TotalBytes
+	for _, r := range slices.Concat(s.rings, s.leaving) {
 		for _, e := range slices.Concat(r.old, r.stuck) {
 			doc.Sidecar.Memory.History += e.publisher.Geometry().TotalBytes
 		}
 		_, stuck := r.stuckMemory()
 		doc.Sidecar.Memory.Stuck += stuck
+	}
+	for _, r := range s.rings {
+		doc.Sidecar.Memory.Rings += r.current.Load().publisher.Geometry().TotalBytes
 		if !slices.Contains(visible, r.config.Name) {
 			continue
 		}
