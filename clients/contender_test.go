@@ -18,14 +18,14 @@ import (
 	"github.com/ringside-bpf/ringside/bpf/bpftest"
 )
 
-// language is a way to build scanhash and to run it.
+// language is a way to build the examples that every language has, and to run them.
 type language struct {
 	name  string
 	needs []string // commands, each with alternatives
 	env   string   // names the first
 	probe string   // for the first, with -c: fails if it lacks something
 	build func(tools []string, dir string) *exec.Cmd
-	run   func(tools []string, dir string) (args, env []string)
+	run   func(tools []string, dir, example string) (args, env []string)
 }
 
 // in is a command in a folder beside this one.
@@ -39,29 +39,33 @@ var languages = []language{
 	{
 		name: "go", needs: []string{"go"},
 		build: func(tools []string, dir string) *exec.Cmd {
-			return exec.Command(tools[0], "build", "-o", filepath.Join(dir, "scanhash"), "./go/examples/scanhash")
+			return exec.Command(tools[0], "build", "-o", dir+"/", "./go/examples/scanhash", "./go/examples/flows")
 		},
-		run: program("scanhash"),
+		run: func(_ []string, dir, example string) (args, env []string) {
+			return []string{filepath.Join(dir, example)}, nil
+		},
 	},
 	{
 		name: "c", needs: []string{"cc", "make"}, env: "CC",
 		build: func(tools []string, dir string) *exec.Cmd {
-			return in("c", tools[1], "CC="+tools[0], "O="+dir, filepath.Join(dir, "examples", "scanhash"))
+			return in("c", tools[1], "CC="+tools[0], "O="+dir, filepath.Join(dir, "examples", "scanhash"), filepath.Join(dir, "examples", "flows"))
 		},
-		run: program("examples", "scanhash"),
+		run: func(_ []string, dir, example string) (args, env []string) {
+			return []string{filepath.Join(dir, "examples", example)}, nil
+		},
 	},
 	{
 		name: "rust", needs: []string{"cargo"}, env: "CARGO",
 		// In the folder's own target, as its tests do, where most of it is there already.
 		build: func(tools []string, _ string) *exec.Cmd {
-			return in("rust", tools[0], "build", "--release", "--example", "scanhash", "--offline", "--quiet")
+			return in("rust", tools[0], "build", "--release", "--example", "scanhash", "--example", "flows", "--offline", "--quiet")
 		},
-		run: func([]string, string) (args, env []string) {
+		run: func(_ []string, _, example string) (args, env []string) {
 			target := os.Getenv("CARGO_TARGET_DIR")
 			if target == "" {
 				target = filepath.Join("rust", "target")
 			}
-			return []string{filepath.Join(target, "release", "examples", "scanhash")}, nil
+			return []string{filepath.Join(target, "release", "examples", example)}, nil
 		},
 	},
 	{
@@ -70,16 +74,10 @@ var languages = []language{
 		build: func(tools []string, dir string) *exec.Cmd {
 			return in("python", tools[0], "setup.py", "-q", "build", "--build-base", filepath.Join(dir, "base"), "--build-lib", dir)
 		},
-		run: func(tools []string, dir string) (args, env []string) {
-			return []string{tools[0], filepath.Join("python", "examples", "scanhash.py")}, []string{"PYTHONPATH=" + dir, "PYTHONDONTWRITEBYTECODE=1"}
+		run: func(tools []string, dir, example string) (args, env []string) {
+			return []string{tools[0], filepath.Join("python", "examples", example+".py")}, []string{"PYTHONPATH=" + dir, "PYTHONDONTWRITEBYTECODE=1"}
 		},
 	},
-}
-
-func program(path ...string) func([]string, string) (args, env []string) {
-	return func(_ []string, dir string) (args, env []string) {
-		return []string{filepath.Join(append([]string{dir}, path...)...)}, nil
-	}
 }
 
 // tools are the commands that a language needs.
@@ -127,8 +125,8 @@ type line struct {
 	Seen, Lost uint64
 }
 
-// contenders builds what can be built here.
-func contenders(t *testing.T) (here []*contender) {
+// contenders builds what can be built here, to run an example.
+func contenders(t *testing.T, example string, args ...string) (here []*contender) {
 	t.Helper()
 	for _, l := range languages {
 		tools, err := l.tools()
@@ -144,8 +142,8 @@ func contenders(t *testing.T) (here []*contender) {
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%v: %v\n%s", cmd.Args, err, out)
 		}
-		args, env := l.run(tools, dir)
-		here = append(here, &contender{name: l.name, args: append(args, source), env: env})
+		program, env := l.run(tools, dir, example)
+		here = append(here, &contender{name: l.name, args: append(program, args...), env: env})
 	}
 	return here
 }

@@ -45,7 +45,7 @@ func TestAllLanguagesReadAlike(t *testing.T) {
 		}
 	}
 	pin := bpftest.Pin(t, m, bpffs, source)
-	all := contenders(t)
+	all := contenders(t, "scanhash", source)
 	if len(all) < 2 {
 		t.Skip("one language alone has nobody to agree with")
 	}
