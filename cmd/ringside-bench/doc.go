@@ -18,6 +18,7 @@
 //	ringside-bench quiet         whom a ring wakes into which nothing comes
 //	ringside-bench restart       how soon consumers have rows again after a restart
 //	ringside-bench soak          whether it stays as it is, for minutes or hours
+//	ringside-bench clients       what a row costs in each language
 //	ringside-bench footprint     how large the sidecar is
 //	ringside-bench all --short   all of them, briefly
 //	ringside-bench report --write docs
