@@ -57,7 +57,7 @@ type bell struct {
 	mu     sync.Mutex
 	fd     int // A, -1 once closed
 	bucket bucket
-	over   time.Duration // by how much the last ring took too long
+	over   time.Duration // by how much rings lately took too long; fades
 	owed   bool          // a ring that could not be given yet
 }
 
@@ -108,8 +108,8 @@ func (b *bell) ring(consumers []*Consumer, owedOnly bool) {
 	}
 }
 
-// strike rings, and charges for what took too long. Two rings running must have:
-// one may have lost its processor. The caller holds b.mu.
+// strike rings, and charges for what took too long. One ring alone may have lost
+// its processor. The caller holds b.mu.
 func (b *bell) strike(woken int) {
 	began := time.Now()
 	if b.slow.Load() {
@@ -121,8 +121,14 @@ func (b *bell) strike(woken int) {
 		unix.RawSyscall(unix.SYS_SHUTDOWN, uintptr(b.fd), unix.SHUT_RDWR, 0)
 	}
 	over := max(0, time.Since(began)-ringBase-time.Duration(woken)*ringEach)
+	b.account(over)
+}
+
+// account charges for how much too long a ring took, as far as one of the last
+// some did, too: a holder who lets every other ring be quick pays as well.
+func (b *bell) account(over time.Duration) {
 	b.bucket.charge(overcharge * min(over, b.over))
-	b.over = over
+	b.over = max(over, b.over-b.over/8)
 	b.slow.Store(over > 0)
 }
 

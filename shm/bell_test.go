@@ -237,6 +237,25 @@ func TestBellThatIsSlowToRing(t *testing.T) {
 	}
 }
 
+// Who is slow to ring every now and then pays nearly as who always is; a ring that
+// lost its processor once costs nothing.
+func TestBellThatIsSlowNowAndThen(t *testing.T) {
+	for every, least := range map[int]time.Duration{2: 15, 5: 10, 10: 5, 1000: 0} {
+		b := bell{}
+		for i := range 1000 {
+			over := time.Duration(0)
+			if i%every == every-1 {
+				over = time.Millisecond
+			}
+			b.account(over)
+		}
+		slow := 1000 / time.Duration(every)
+		if charged := time.Duration(b.bucket.ready); charged < least*(slow-1)*time.Millisecond || every == 1000 && charged != 0 {
+			t.Errorf("each %d.: charged %v", every, charged)
+		}
+	}
+}
+
 // watch has every one of n epoll instances wait for each of m copies of a
 // descriptor.
 func watch(t testing.TB, fd, n, m int) {
