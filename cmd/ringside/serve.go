@@ -67,33 +67,32 @@ func serve(c *cli.Context) error {
 	// that, by a signal, the next time somebody is refused.
 	signal.Ignore(unix.SIGPIPE)
 	sidecar.TuneMemory()
+	hangups := make(chan os.Signal, 1)
+	defer close(hangups)
+	if c.String("config") != "" {
+		catchHangups(hangups)
+		defer signal.Stop(hangups)
+	}
 	s, err := sidecar.New(cfg, sidecar.Options{
 		Version: buildVersion().Version, Log: log, Lookup: acl.LookupGroup, Config: resolve, TakeOver: c.Bool("takeover"),
 	})
 	if err != nil {
 		return err
 	}
-	if c.String("config") != "" {
-		defer reloadOnHangup(s)()
-	}
-	return s.Run(c.Context)
-}
-
-// reloadOnHangup gives SIGHUP the meaning that it has for a sidecar with a file.
-// One without has nothing to read again, and ends when its terminal does.
-func reloadOnHangup(s *sidecar.Sidecar) (stop func()) {
-	signal.Reset(unix.SIGHUP) // which main listens to
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, unix.SIGHUP)
 	go func() {
 		for range hangups {
 			_, _ = s.ReloadConfig() // which logs what it did, or why not
 		}
 	}()
-	return func() {
-		signal.Stop(hangups)
-		close(hangups)
-	}
+	return s.Run(c.Context)
+}
+
+// catchHangups gives SIGHUP the meaning that it has for a sidecar with a file, from
+// before it starts: one that comes meanwhile is answered then. A sidecar without
+// one has nothing to read again, and ends when its terminal does.
+func catchHangups(hangups chan<- os.Signal) {
+	signal.Ignore(unix.SIGHUP) // which main listens to, and which is the end for who does not
+	signal.Notify(hangups, unix.SIGHUP)
 }
 
 func serveFlags(c *cli.Context) config.Flags {
