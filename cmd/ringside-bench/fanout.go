@@ -50,6 +50,8 @@ type fanoutRow struct {
 	Lost         float64 `json:"lost_percent"`             // of the rows that were published for all
 	Cheaper      float64 `json:"times_cheaper_than_first"` // of the table: batch reading, or the socket
 	Rounds       int     `json:"rounds"`
+	// Of events: to each consumer, by the clock on the wall.
+	RowsPerSecond float64 `json:"rows_per_second,omitempty"`
 }
 
 // fanPlan is what is varied, and how the rows come.
@@ -84,6 +86,7 @@ func (b *bench) fanout(ctx context.Context, plan fanPlan) (*result, error) {
 		"Delivery alone: the rows of a scan lie in the publisher's memory, and are the same bytes for everyone. A ring and an iceoryx topic take one copy for all; shmipc, which knows no one to many, and sockets take one for each consumer.",
 		fmt.Sprintf("All are set up to be fast: ring and iceoryx queue hold four scans; sockets have a send buffer of %d MB, shmipc has slices of a frame's size and memory for four scans; iceoryx and shmipc notify once a scan, the former with the whole scan as one chunk. %s.", socketBytes>>20, shmipcModule),
 	)
+	r.Method = append(r.Method, fmt.Sprintf("Events: a ringbuf is filled with %d records of 16 bytes while nobody reads, untimed; then one reader of cilium/ebpf's ringbuf package empties it in this process, or ringside does, and %d processes get all of it. The time is that until the last of them says so. A burst is over in a millisecond, most of which consumers spend waking up; on a machine with fewer CPUs than processes the rate by the clock is that of all of them together.", b.entries, figureConsumers))
 	n, err := b.buildNative(ctx)
 	if err != nil {
 		return nil, err
@@ -94,7 +97,7 @@ func (b *bench) fanout(ctx context.Context, plan fanPlan) (*result, error) {
 		for _, consumers := range plan.consumers {
 			err := b.part(func(b *bench) error {
 				f := &fan{bench: b, fanPlan: plan, native: n, n: consumers, path: path}
-				more, figures, err := f.measure(ctx, 2*len(plan.consumers))
+				more, figures, err := f.measure(ctx, 2*len(plan.consumers)+1)
 				rows = append(rows, more...)
 				r.Figures = append(r.Figures, figures...)
 				return err
@@ -104,8 +107,17 @@ func (b *bench) fanout(ctx context.Context, plan fanPlan) (*result, error) {
 			}
 		}
 	}
+	err = b.part(func(b *bench) error {
+		more, figures, err := b.measureEvents(ctx, 2*len(plan.consumers)+1)
+		rows = append(rows, more...)
+		r.Figures = append(r.Figures, figures...)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", pathEvents, err)
+	}
 	r.Rows = rows
-	fanoutTables(r, rows, plan)
+	fanoutTables(r, rows)
 	return r, nil
 }
 
@@ -131,8 +143,9 @@ func (f *fan) measure(ctx context.Context, share int) ([]fanoutRow, []figure, er
 	for i, s := range sides {
 		ns := stat.Each(samples[i], fanned.nsPerRow)
 		took := stat.Of(ns)
-		rows[i] = fanoutRow{f.path, s.name, f.n, took.Median, took.P10, took.P90, stat.By(samples[i], fanned.publisherNS).Median,
-			lostPercent(samples[i]), stat.Ratio(first, ns).Median, took.N}
+		rows[i] = fanoutRow{Path: f.path, Contender: s.name, Consumers: f.n, CPUPerRow: took.Median, P10: took.P10, P90: took.P90,
+			PublisherCPU: stat.By(samples[i], fanned.publisherNS).Median, Lost: lostPercent(samples[i]),
+			Cheaper: stat.Ratio(first, ns).Median, Rounds: took.N}
 	}
 	if f.n != figureConsumers {
 		return rows, nil, nil

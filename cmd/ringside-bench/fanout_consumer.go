@@ -16,6 +16,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/urfave/cli/v2"
 
+	"github.com/ringside-bpf/ringside/bpf/lab"
 	ringside "github.com/ringside-bpf/ringside/clients/go"
 )
 
@@ -34,6 +35,7 @@ const (
 	viaBatch  = "batch"
 	viaSocket = "socket"
 	viaShmipc = "shmipc"
+	viaEvents = "events" // of a ring; what is taken is counted in events
 )
 
 // consumer is one of many that want the same rows, in a process of its own.
@@ -62,6 +64,8 @@ func consumerCommand(stdout io.Writer) *cli.Command {
 				of = &socketConsumer{path: at}
 			case viaShmipc:
 				of = &shmipcConsumer{path: at}
+			case viaEvents:
+				of = &eventConsumer{socket: at}
 			default:
 				return fmt.Errorf("%w: --via %q", errUsage, c.String("via"))
 			}
@@ -184,4 +188,50 @@ func (c *batchConsumer) take(ctx context.Context, scan uint64) (rows int, err er
 		rows += n
 	}
 	return rows, nil
+}
+
+// eventConsumer takes events instead of rows.
+type eventConsumer struct {
+	socket string
+	sub    *ringside.Subscription
+	events *ringside.Events[lab.Record]
+	seen   uint64 // events that came, or were lost
+	sum    uint64
+}
+
+func (c *eventConsumer) attach(ctx context.Context) (err error) {
+	if c.sub, err = attach(ctx, c.socket); err != nil {
+		return err
+	}
+	c.events, err = ringside.EventsOf[lab.Record](c.sub, pathEvents)
+	return err
+}
+
+// take reads until so many events have come, or were lost, since attach.
+func (c *eventConsumer) take(ctx context.Context, until uint64) (events int, err error) {
+	var got int
+	var lost uint64
+	look := func(b *ringside.Batch) {
+		got, lost = 0, b.Lost.Rows
+		if b.Kind != ringside.KindEvents {
+			return
+		}
+		sum := uint64(0)
+		for e := range c.events.In(b) {
+			sum += e.DueNS
+		}
+		c.sum += sum
+		got = b.Rows
+	}
+	for c.seen < until {
+		valid, err := c.sub.View(ctx, look)
+		if err != nil {
+			return events, err
+		}
+		if valid {
+			events += got
+			c.seen += uint64(got) + lost
+		}
+	}
+	return events, nil
 }

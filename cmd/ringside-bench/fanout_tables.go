@@ -10,7 +10,7 @@ import (
 )
 
 // fanoutTables are one for each path; the chart shows where the figures are.
-func fanoutTables(r *result, rows []fanoutRow, plan fanPlan) {
+func fanoutTables(r *result, rows []fanoutRow) {
 	r.chart = &picture{title: fmt.Sprintf("Processor time for a delivered row, ns, %d consumers", figureConsumers), note: "Shorter is better."}
 	for _, path := range []string{pathWhole, pathDelivery} {
 		first := ""
@@ -41,4 +41,17 @@ func fanoutTables(r *result, rows []fanoutRow, plan fanPlan) {
 	if len(r.chart.groups) == 0 {
 		r.chart = nil
 	}
+	eventsTable(r, rows)
+}
+
+func eventsTable(r *result, rows []fanoutRow) {
+	t := &table.Table{Title: "Fan-out of events", Columns: []table.Column{table.Number("consumers"), table.Text("contender"),
+		table.Number("M events/s to each"), table.Number("CPU ns/delivered event"), table.Number("p10"), table.Number("p90"), table.Number("of that the publisher"), table.Number("lost")}}
+	for _, row := range rows {
+		if row.Path == pathEvents {
+			t.Add(table.Count(int64(row.Consumers)), row.Contender, table.Figure(row.RowsPerSecond/1e6), table.Figure(row.CPUPerRow),
+				table.Figure(row.P10), table.Figure(row.P90), unlessZero(row.PublisherCPU, ""), fmt.Sprintf("%.2f %%", row.Lost))
+		}
+	}
+	r.tables = append(r.tables, t)
 }
