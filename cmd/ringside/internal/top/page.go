@@ -34,6 +34,15 @@ func (p *Page) rate(x *row, f *render.Field) float64 {
 	return x.change(f) / p.Seconds
 }
 
+// rateCell is a rate for people. There is none before the second scan, which is not
+// the same as none at all.
+func (p *Page) rateCell(x *row, f *render.Field) string {
+	if p.Before == nil {
+		return "-"
+	}
+	return strconv.FormatFloat(p.rate(x, f), 'f', 1, 64)
+}
+
 // shown tells whether column i shows a rate.
 func (p *Page) shown(cells *render.Cells, i int) *render.Field {
 	if !p.Rate || !cells.Value(i) {
@@ -58,7 +67,7 @@ func (p *Page) Table(w io.Writer, bold bool) error {
 		line := make([]string, cells.Len())
 		for i := range line {
 			if f := p.shown(cells, i); f != nil {
-				line[i] = strconv.FormatFloat(p.rate(rows[r], f), 'f', 1, 64)
+				line[i] = p.rateCell(rows[r], f)
 			} else {
 				line[i] = cut(cells.Append(nil, i, rows[r].key, rows[r].value))
 			}
@@ -81,6 +90,9 @@ func (p *Page) headline(src *ringside.Source) string {
 		}
 	}
 	text += fmt.Sprintf(", scan %d at %s", p.Now.Scan(), p.Now.Time().Format("15:04:05.000"))
+	if p.Rate && p.Before == nil {
+		text += "; rates need a later scan"
+	}
 	if !p.Status.Fresh {
 		text += fmt.Sprintf("; stale: %v", p.Status.Reason)
 	}
