@@ -125,8 +125,15 @@ type line struct {
 	Seen, Lost uint64
 }
 
-// contenders builds what can be built here, to run an example.
-func contenders(t *testing.T, example string, args ...string) (here []*contender) {
+// built is a language that is here, with the examples.
+type built struct {
+	language
+	paths []string // of its tools
+	dir   string
+}
+
+// build builds what can be built here.
+func build(t *testing.T) (here []built) {
 	t.Helper()
 	for _, l := range languages {
 		tools, err := l.tools()
@@ -137,15 +144,23 @@ func contenders(t *testing.T, example string, args ...string) (here []*contender
 			t.Logf("%s is left out: %v", l.name, err)
 			continue
 		}
-		dir := t.TempDir()
-		cmd := l.build(tools, dir)
+		b := built{l, tools, t.TempDir()}
+		cmd := l.build(tools, b.dir)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%v: %v\n%s", cmd.Args, err, out)
 		}
-		program, env := l.run(tools, dir, example)
-		here = append(here, &contender{name: l.name, args: append(program, args...), env: env})
+		here = append(here, b)
 	}
 	return here
+}
+
+// contenders run an example each.
+func contenders(here []built, example string, args ...string) (all []*contender) {
+	for _, b := range here {
+		program, env := b.run(b.paths, b.dir, example)
+		all = append(all, &contender{name: b.name, args: append(program, args...), env: env})
+	}
+	return all
 }
 
 // start begins another life.

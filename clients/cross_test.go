@@ -31,12 +31,21 @@ const (
 	touched   = 200
 )
 
+// TestLanguages builds the sidecar and the examples once for all that they are
+// held against.
+func TestLanguages(t *testing.T) {
+	bpftest.RequireRoot(t)
+	here, ringside := build(t), sidecar(t)
+	t.Run("read alike", func(t *testing.T) { readAlike(t, ringside, here) })
+	t.Run("print alike", func(t *testing.T) { printAlike(t, ringside, here) })
+}
+
 // Programs in all languages that are here follow one sidecar at once, which reads
 // a map that BPF programs change on all CPUs. In turn each of them is killed, and
 // each is stopped until the ring has overtaken it. They see the same scans, with
 // the same rows; what they got and what they are told they lost is all there was.
 // When the map comes to rest, they see what the kernel says is in it.
-func TestAllLanguagesReadAlike(t *testing.T) {
+func readAlike(t *testing.T, ringside string, here []built) {
 	bpffs := bpftest.MountBPFFS(t)
 	m := bpftest.NewMap(t, &ebpf.MapSpec{Type: ebpf.Hash, KeySize: 4, ValueSize: bpftest.ChurnBytes, MaxEntries: 512})
 	for key := range uint32(untouched) {
@@ -45,11 +54,11 @@ func TestAllLanguagesReadAlike(t *testing.T) {
 		}
 	}
 	pin := bpftest.Pin(t, m, bpffs, source)
-	all := contenders(t, "scanhash", source)
+	all := contenders(here, "scanhash", source)
 	if len(all) < 2 {
 		t.Skip("one language alone has nobody to agree with")
 	}
-	socket := serve(t, pin)
+	socket := serve(t, ringside, pin)
 	stop := bpftest.Churn(t, m, untouched, touched)
 	for _, c := range all {
 		c.start(t, socket)
@@ -70,11 +79,10 @@ func TestAllLanguagesReadAlike(t *testing.T) {
 	compare(t, all)
 }
 
-// serve starts the sidecar as it is shipped.
-func serve(t *testing.T, pin string) (socket string) {
+// sidecar builds the sidecar.
+func sidecar(t *testing.T) (bin string) {
 	t.Helper()
-	dir := t.TempDir()
-	bin := filepath.Join(dir, "ringside")
+	bin = filepath.Join(t.TempDir(), "ringside")
 	tool, err := exec.LookPath("go")
 	if err != nil {
 		bpftest.Skip(t, "needs the go command: %v", err)
@@ -82,7 +90,13 @@ func serve(t *testing.T, pin string) (socket string) {
 	if out, err := exec.Command(tool, "build", "-o", bin, "../cmd/ringside").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	socket = filepath.Join(dir, "s")
+	return bin
+}
+
+// serve starts the sidecar.
+func serve(t *testing.T, bin, pin string) (socket string) {
+	t.Helper()
+	socket = filepath.Join(t.TempDir(), "s")
 	cmd := exec.Command(bin, "serve", "--socket", socket, "--map", pin+"=20ms", "--ring-bytes", fmt.Sprint(ringBytes), "--duty", "50%")
 	var log bytes.Buffer
 	cmd.Stderr = &log

@@ -77,8 +77,8 @@ func TestReadmeNames(t *testing.T) {
 	}
 }
 
-// They print the same.
-func TestReadmeProgramsPrintAlike(t *testing.T) {
+// The programs of the README print the same.
+func printAlike(t *testing.T, ringside string, here []built) {
 	u32, u64 := &btf.Int{Name: "__u32", Size: 4}, &btf.Int{Name: "__u64", Size: 8}
 	m := bpftest.NewMap(t, &ebpf.MapSpec{
 		Name: source, Type: ebpf.Hash, KeySize: 8, ValueSize: 16, MaxEntries: 64,
@@ -92,9 +92,8 @@ func TestReadmeProgramsPrintAlike(t *testing.T) {
 		}
 		want[fmt.Sprintf("%08x %08x %d", i, ^i, uint64(i)<<33)] = true
 	}
-	all := contenders(t, "flows")
-	socket := serve(t, bpftest.Pin(t, m, bpftest.MountBPFFS(t), source))
-	for _, c := range all {
+	socket := serve(t, ringside, bpftest.Pin(t, m, bpftest.MountBPFFS(t), source))
+	for _, c := range contenders(here, "flows") {
 		t.Run(c.name, func(t *testing.T) { prints(t, c, socket, want) })
 	}
 }
