@@ -326,7 +326,9 @@ static long find_one_quietly(__u32 i, struct find_walk *w)
 	w->bucket = w->hash & (w->list.n_buckets - 1);
 	w->list.node = first_of(&w->list, w->bucket);
 	w->found = 0;
-	bpf_loop(ELEMENTS_MAX, find_step, w, 0);
+	/* There until it is known to be gone: not after a list that was not passed to its end. */
+	if (bpf_loop(ELEMENTS_MAX, find_step, w, 0) == ELEMENTS_MAX)
+		w->found = 1;
 	row = room(w->at);
 	return row ? answer(i, row, w->found) : 1;
 }
