@@ -29,7 +29,7 @@ type result struct {
 }
 
 // errLeaving: the sidecar is about to end.
-var errLeaving = errors.New("the sidecar is ending")
+var errLeaving = errors.New("the sidecar is ending and takes no commands; start another one")
 
 // tell gives the keeper a command and waits.
 func (s *Sidecar) tell(takeOver bool) (*Changes, error) {
