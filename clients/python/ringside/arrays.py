@@ -88,13 +88,13 @@ def field_of(f: Field, array: numpy.ndarray) -> numpy.ndarray:
     return number >> up
 
 
-def column(frame: Any, rows: int, at: int, stride: int, form: numpy.dtype, slots: tuple[int, int] | None) -> numpy.ndarray:
-    """Rows of a frame: a view, which keeps it alive. slots: how many values each row
-    has, one for each CPU, and how far they are apart."""
-    shape = (rows, slots[0]) if slots else (rows,)
+def column(memory: Any, rows: int, place: tuple[int, int], form: numpy.dtype, slots: tuple[int, int] | None) -> numpy.ndarray:
+    """Rows that lie in memory at a place, which is an offset and a stride: a view,
+    which keeps the memory alive. slots: how many values each row has, one for each
+    CPU, and how far they are apart."""
+    at, stride = place
     if rows == 0 or form.itemsize == 0:
-        return numpy.empty(shape, form)
-    # The memoryview is what counts as a view of the frame: an array made from the
-    # frame itself would not hold it in every version of numpy.
-    whole = numpy.frombuffer(memoryview(frame), numpy.uint8)
-    return numpy.ndarray(shape, form, whole, at, (stride, slots[1]) if slots else (stride,))
+        return numpy.empty((rows, slots[0]) if slots else (rows,), form)
+    if slots:
+        return numpy.ndarray((rows, slots[0]), form, memory, at, (stride, slots[1]))
+    return numpy.ndarray((rows,), form, memory, at, (stride,))

@@ -83,7 +83,7 @@ class Batch(_ringside.Batch):
         place = self._key_column
         if place and not arrays:
             return Column(self, self.key)
-        self._keys = arrays.column(self._frame, len(self), *place, self.source.key_dtype, None) if place else None
+        self._keys = arrays.column(self._hold(), len(self), place, self.source.key_dtype, None) if place else None
         return self._keys
 
     @property
@@ -97,7 +97,7 @@ class Batch(_ringside.Batch):
         place, source = self._value_column, self.source
         if place and not arrays:
             return Column(self, self.value)
-        self._values = arrays.column(self._frame, len(self), *place, source.value_dtype, source._slots) if place else None
+        self._values = arrays.column(self._hold(), len(self), place, source.value_dtype, source._slots) if place else None
         return self._values
 
     def key(self, i: int) -> memoryview:

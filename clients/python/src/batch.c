@@ -105,6 +105,15 @@ static PyObject *batch_event(struct batch *self, PyObject *arg)
 	return Py_BuildValue("nI", (Py_ssize_t)(event - self->frame->bytes), length);
 }
 
+static PyObject *batch_hold(struct batch *self, PyObject *none)
+{
+	(void)none;
+	if (self->frame)
+		return frame_hold(self->frame);
+	PyErr_SetString(PyExc_ValueError, "a remark has no memory");
+	return NULL;
+}
+
 /* Ends the lease that lent it. (may what was seen be believed?, views alive) */
 static PyObject *batch_end(struct batch *self, PyObject *none)
 {
@@ -143,6 +152,7 @@ static PyGetSetDef getters[] = {
 
 static PyMethodDef methods[] = {
 	{"_event", (PyCFunction)(void *)batch_event, METH_O, "Offset and length of an event in the frame."},
+	{"_hold", (PyCFunction)(void *)batch_hold, METH_NOARGS, "A view of the frame for numpy."},
 	{"_end", (PyCFunction)(void *)batch_end, METH_NOARGS, "Ends the lease."},
 	{0},
 };

@@ -29,7 +29,7 @@ struct frame;
 struct reader {
 	PyObject_HEAD
 	struct ringside *r; /* NULL: closed */
-	PyTypeObject *frame_type, *table_type;
+	PyTypeObject *frame_type, *hold_type, *table_type;
 	PyTypeObject *batch_type, *lease_type; /* subclasses of Batch, in Python */
 	PyObject *make_source;
 	PyObject *sources; /* Source objects of this ring, by number */
@@ -54,6 +54,13 @@ struct frame {
 	bool lent, over;    /* a lease; which has ended */
 };
 
+/* One view of a frame, for numpy: an array refers to what it was made from, but
+ * does not, in every version and in every way of making it, keep its buffer. */
+struct hold {
+	PyObject_HEAD
+	struct frame *frame;
+};
+
 struct batch {
 	PyObject_HEAD
 	struct ringside_batch b;
@@ -69,10 +76,10 @@ struct table {
 };
 
 struct state {
-	PyTypeObject *reader, *frame, *batch, *table;
+	PyTypeObject *reader, *frame, *hold, *batch, *table;
 };
 
-extern PyType_Spec reader_spec, frame_spec, batch_spec, table_spec;
+extern PyType_Spec reader_spec, frame_spec, hold_spec, batch_spec, table_spec;
 
 /* Raises what errors.py makes of a negative errno. Returns NULL. */
 PyObject *raise(int err, const char *text);
@@ -89,6 +96,7 @@ PyObject *reader_open(struct state *st, PyObject *make_source, PyTypeObject *bat
  * those of the ring; or one that is the ring. */
 struct frame *frame_copy(struct reader *s, size_t size);
 struct frame *frame_lend(struct reader *s, const uint8_t *bytes, size_t size);
+PyObject *frame_hold(struct frame *f);
 void pool_free(struct pool *p);
 
 /* A batch for Python. Steals frame, which may be NULL. */

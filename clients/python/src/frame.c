@@ -124,9 +124,10 @@ static int frame_getbuffer(struct frame *f, Py_buffer *view, int flags)
 	return 0;
 }
 
-static void frame_releasebuffer(struct frame *f, Py_buffer *view)
+/* The last view of a lease that has ended lets a subscription close that waits
+ * for it. */
+static void let_go(struct frame *f)
 {
-	(void)view;
 	struct reader *s = f->reader;
 	f->exports--;
 	if (f->exports == 0 && f->over && s->lent == f && s->closing && !s->busy) {
@@ -134,6 +135,55 @@ static void frame_releasebuffer(struct frame *f, Py_buffer *view)
 		reader_shut(s);
 	}
 }
+
+static void frame_releasebuffer(struct frame *f, Py_buffer *view)
+{
+	(void)view;
+	let_go(f);
+}
+
+PyObject *frame_hold(struct frame *f)
+{
+	if (f->over) {
+		PyErr_SetString(PyExc_BufferError, "the lease has ended: its memory is the sidecar's again");
+		return NULL;
+	}
+	struct hold *h = (struct hold *)f->reader->hold_type->tp_alloc(f->reader->hold_type, 0);
+	if (h) {
+		Py_INCREF(f);
+		h->frame = f;
+		f->exports++;
+	}
+	return (PyObject *)h;
+}
+
+static int hold_getbuffer(struct hold *h, Py_buffer *view, int flags)
+{
+	return PyBuffer_FillInfo(view, (PyObject *)h, h->frame->bytes, (Py_ssize_t)h->frame->size, 1, flags);
+}
+
+static void hold_dealloc(struct hold *h)
+{
+	PyTypeObject *type = Py_TYPE(h);
+	let_go(h->frame);
+	Py_DECREF(h->frame);
+	type->tp_free(h);
+	Py_DECREF(type);
+}
+
+static PyType_Slot hold_slots[] = {
+	{Py_tp_doc, (void *)"A view of a Frame as long as it lives."},
+	{Py_tp_dealloc, (void *)hold_dealloc},
+	{Py_bf_getbuffer, (void *)hold_getbuffer},
+	{0, NULL},
+};
+
+PyType_Spec hold_spec = {
+	.name = "ringside._ringside.Hold",
+	.basicsize = sizeof(struct hold),
+	.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+	.slots = hold_slots,
+};
 
 static PyType_Slot slots[] = {
 	{Py_tp_doc, (void *)"The memory of one batch: a read-only buffer."},

@@ -99,7 +99,8 @@ static int fill(PyObject *module)
 	struct state *st = PyModule_GetState(module);
 	st->reader = add_type(module, &reader_spec);
 	st->frame = st->reader ? add_type(module, &frame_spec) : NULL;
-	st->batch = st->frame ? add_type(module, &batch_spec) : NULL;
+	st->hold = st->frame ? add_type(module, &hold_spec) : NULL;
+	st->batch = st->hold ? add_type(module, &batch_spec) : NULL;
 	st->table = st->batch ? add_type(module, &table_spec) : NULL;
 	if (!st->table)
 		return -1;
@@ -113,6 +114,7 @@ static void release(void *module)
 		return;
 	Py_XDECREF(st->reader);
 	Py_XDECREF(st->frame);
+	Py_XDECREF(st->hold);
 	Py_XDECREF(st->batch);
 	Py_XDECREF(st->table);
 }

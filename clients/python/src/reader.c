@@ -65,11 +65,13 @@ PyObject *reader_open(struct state *st, PyObject *make_source, PyTypeObject *bat
 	s->r = r;
 	s->sources = sources;
 	Py_INCREF(st->frame);
+	Py_INCREF(st->hold);
 	Py_INCREF(st->table);
 	Py_INCREF(batch_type);
 	Py_INCREF(lease_type);
 	Py_INCREF(make_source);
 	s->frame_type = st->frame;
+	s->hold_type = st->hold;
 	s->table_type = st->table;
 	s->batch_type = batch_type;
 	s->lease_type = lease_type;
@@ -104,6 +106,7 @@ static void reader_dealloc(struct reader *s)
 	reader_shut(s); /* tables and frames refer to it, so there are none */
 	pool_free(&s->pool);
 	Py_XDECREF(s->frame_type);
+	Py_XDECREF(s->hold_type);
 	Py_XDECREF(s->table_type);
 	Py_XDECREF(s->batch_type);
 	Py_XDECREF(s->lease_type);
