@@ -35,7 +35,7 @@ var exitStatus = []struct {
 	{exitOK, "All went well; also when a limit such as -n was reached, and after Ctrl-C."},
 	{exitUnhealthy, "status alone: the sidecar says that it is not healthy."},
 	{exitUsage, "The command line cannot be meant."},
-	{exitUnavailable, "No sidecar answers, or it was lost while reading."},
+	{exitUnavailable, "No sidecar answers, it was lost while reading, or it bars this user for a while."},
 	{exitInternal, "Anything else that went wrong."},
 	{exitPermission, "A permission is missing; the message says which."},
 	{exitConfig, "The configuration, or what it names, cannot work."},

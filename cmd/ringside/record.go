@@ -36,7 +36,7 @@ stays away for 5 seconds, the file is finished and the exit code is 69.
 		Flags: []cli.Flag{
 			socketFlag(),
 			&cli.StringFlag{Name: "ring", Value: ringside.DefaultRing, Usage: "record the ring of this `NAME`"},
-			&cli.DurationFlag{Name: "for", Usage: "how `LONG` to record (default: until Ctrl-C)"},
+			&cli.DurationFlag{Name: "for", DefaultText: "until Ctrl-C", Usage: "how `LONG` to record"},
 			&cli.StringFlag{Name: "bytes", Usage: "keep the newest frames, up to this `SIZE` (default: 256MiB, or the ring's own size if that is more)"},
 		},
 		Action: recordRing,
