@@ -19,6 +19,7 @@
 //	ringside-bench restart       how soon consumers have rows again after a restart
 //	ringside-bench soak          whether it stays as it is, for minutes or hours
 //	ringside-bench clients       what a row costs in each language
+//	ringside-bench table         what a table costs that is kept from the stream
 //	ringside-bench footprint     how large the sidecar is
 //	ringside-bench all --short   all of them, briefly
 //	ringside-bench report --write docs

@@ -51,6 +51,7 @@ func experiments() []experiment {
 		{"restart", "how soon consumers have rows again after a restart", 8 * time.Second, 3 * time.Second, runRestart},
 		{"soak", "whether it stays as it is", 30 * time.Second, 6 * time.Second, runSoak},
 		{"clients", "what a row costs in each language", 40 * time.Second, 8 * time.Second, runClients},
+		{"table", "what a table costs that is kept from the stream", 12 * time.Second, 3 * time.Second, runTables},
 		{"footprint", "how large the sidecar is, on disk and in memory", 4 * time.Second, time.Second, runFootprint},
 	}
 }
