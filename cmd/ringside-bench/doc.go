@@ -20,6 +20,7 @@
 //	ringside-bench soak          whether it stays as it is, for minutes or hours
 //	ringside-bench clients       what a row costs in each language
 //	ringside-bench table         what a table costs that is kept from the stream
+//	ringside-bench memory        what page faults and the garbage collector cost
 //	ringside-bench footprint     how large the sidecar is
 //	ringside-bench all --short   all of them, briefly
 //	ringside-bench report --write docs

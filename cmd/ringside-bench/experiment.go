@@ -52,6 +52,7 @@ func experiments() []experiment {
 		{"soak", "whether it stays as it is", 30 * time.Second, 6 * time.Second, runSoak},
 		{"clients", "what a row costs in each language", 40 * time.Second, 8 * time.Second, runClients},
 		{"table", "what a table costs that is kept from the stream", 12 * time.Second, 3 * time.Second, runTables},
+		{"memory", "what page faults and the garbage collector cost", 8 * time.Second, 2 * time.Second, runMemory},
 		{"footprint", "how large the sidecar is, on disk and in memory", 4 * time.Second, time.Second, runFootprint},
 	}
 }
