@@ -53,7 +53,7 @@ func TestMapsShowsWhatIsPinned(t *testing.T) {
 	if plain.Schema || plain.SchemaReason == "" || !plain.Readable {
 		t.Errorf("plain: %+v", plain)
 	}
-	if stream.Readable || stream.Engine != "ringbuf" || !strings.Contains(stream.EngineReason, "ringbuf") {
+	if stream.Readable || stream.Engine != "ringbuf" || !strings.Contains(stream.EngineReason, "mode: events") || strings.Contains(stream.EngineReason, "cannot be read") {
 		t.Errorf("stream: %+v", stream)
 	}
 	if perCPU.CPUs == 0 || perCPU.MapValueSize != 8 || perCPU.ValueSize != 8*perCPU.CPUs {

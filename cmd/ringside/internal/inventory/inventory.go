@@ -110,11 +110,12 @@ func newMap(e reader.Entry) Map {
 		Schema: i.Schema != nil, SchemaReason: i.SchemaReason,
 		Readable: e.Err == nil, Engine: i.Engine, EngineReason: i.EngineReason,
 	}
-	if e.Err != nil {
-		m.EngineReason = without(e.Path, e.Err)
-		if m.Engine != reader.EngineRingbuf { // which reads no rows, but events
-			m.Engine = ""
-		}
+	switch {
+	case e.Err == nil:
+	case m.Engine == reader.EngineRingbuf: // which reads no rows, but events
+		m.EngineReason = "a stream with a single read position, not a table: mode: events takes its records, and makes ringside their only reader"
+	default:
+		m.Engine, m.EngineReason = "", without(e.Path, e.Err)
 	}
 	return m
 }
