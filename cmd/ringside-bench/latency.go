@@ -88,7 +88,7 @@ func runLatency(ctx context.Context, b *bench) (*result, error) {
 func (b *bench) latency(ctx context.Context, path string, plan latencyPlan) (*result, error) {
 	r := b.result(
 		fmt.Sprintf("A program in the kernel submits a record every %v to a ringbuf and writes the time into it; a consumer in a process of its own looks at the clock as soon as the record is in its hands. The schedule is fixed when a window begins: whoever is slow makes no later record later, so nothing that was waited for is left out. 'from due' counts from the schedule, and so holds what the machine made the program itself wait.", plan.period),
-		"direct: the consumer is the ringbuf's only reader, privileged: cilium/ebpf's ringbuf.Reader, which waits by epoll; busy, it looks at the shared memory again and again. ringside: `ringside serve` reads the ringbuf (mode events), the consumer attaches to its ring; asleep it waits for the bell. ringside-poll: the same with `poll: true`. All windows of "+fmt.Sprint(plan.window)+" records, contenders in turn and in random order.",
+		"direct: the consumer is the ringbuf's only reader, privileged: cilium/ebpf's ringbuf.Reader, which waits by epoll; busy, it looks at the shared memory again and again. ringside: `ringside serve` reads the ringbuf (mode events), the consumer attaches to its ring; asleep it waits for the bell. ringside-poll: the same with `poll: true`. All windows of "+fmt.Sprint(plan.window)+" records, contenders in turn and in random order. A busy consumer is bound to the last CPU, and the thread that submits to the others.",
 		fmt.Sprintf("ringside-scan: rows of a hash of %d entries, scanned every %v; the time is that from the end of a scan to the consumer who has its last batch.", b.entries, plan.scans),
 		"Percentiles are those of all windows together, right to within 3 %; ratios compare medians of windows of one round.",
 	)
@@ -249,7 +249,11 @@ func (e *route) run(window int) error {
 		time.Sleep(time.Duration(window) * e.period) // the sidecar scans
 		return nil
 	}
-	return e.emitter.Emit(window, e.period)
+	emit := func() error { return e.emitter.Emit(window, e.period) }
+	if e.busy {
+		return onCPUs(false, emit)
+	}
+	return emit()
 }
 
 // see asks the watcher what it has seen, until that are so many rows or it is

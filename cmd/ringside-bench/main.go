@@ -77,7 +77,7 @@ interleaved in one run; figures are medians with the 10th and 90th percentile.
 All experiments need root.
 
    ringside-bench maptypes                  map to a consumer's hands, by type of map
-   ringside-bench all --short               all experiments, in about a minute and a half
+   ringside-bench all --short               all experiments, in about three minutes
    ringside-bench report --write docs       the whole report as docs/benchmarks.md`,
 		Commands:       commands(stdout, stderr),
 		OnUsageError:   wrongUsage,

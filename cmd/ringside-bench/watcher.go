@@ -119,8 +119,8 @@ func (w *watcher) take() *seen {
 	return &s
 }
 
-// watch begins to read. The goroutine is not bound to a thread: to be woken there
-// would take one switch more.
+// watch begins to read. A goroutine that sleeps is not bound to a thread: to be
+// woken there would take one switch more.
 func (w *watcher) watch(ctx context.Context) error {
 	ctx, w.cancel = context.WithCancel(ctx)
 	loop, err := w.open(ctx)
@@ -130,7 +130,13 @@ func (w *watcher) watch(ctx context.Context) error {
 		return err
 	}
 	w.ended = make(chan error, 1)
-	go func() { w.ended <- loop() }()
+	go func() {
+		if w.busy {
+			w.ended <- onCPUs(true, loop)
+		} else {
+			w.ended <- loop()
+		}
+	}()
 	return nil
 }
 
