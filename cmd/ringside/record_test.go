@@ -144,7 +144,8 @@ func TestRecordTellsWhatItMissed(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "image.ring")
 	p := s.start("record", file)
 	s.attached("ringside record")
-	s.await("a file", func() bool { _, err := os.Stat(file); return err == nil })
+	// What is missing before the first frame is no gap between frames.
+	s.await("a frame", func() bool { ring, err := shm.OpenImage(file); return err == nil && ring.Totals().Frames > 0 })
 	p.signal(syscall.SIGSTOP)
 	s.run("tail", "--from", "head", "-n", "400").exits(exitOK) // more than the ring holds
 	p.signal(syscall.SIGCONT)
