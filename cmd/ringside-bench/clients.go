@@ -36,11 +36,12 @@ type clientRow struct {
 
 // consumed is what one run of a client says, in ns a row.
 type consumed struct {
-	Lease   float64 `json:"lease_ns_per_row"`
-	Copies  float64 `json:"copies_ns_per_row"`
-	Copy    float64 `json:"copy_ns_per_row"` // the same by another name
-	Own     float64 `json:"numpy_ns_per_row"`
-	NumRows uint64  `json:"rows"`
+	Lease      float64 `json:"lease_ns_per_row"`
+	Copies     float64 `json:"copies_ns_per_row"`
+	Copy       float64 `json:"copy_ns_per_row"` // the same by another name
+	Own        float64 `json:"numpy_ns_per_row"`
+	OwnByFrame float64 `json:"numpy_by_frame_ns_per_row"`
+	NumRows    uint64  `json:"rows"`
 }
 
 func (c consumed) lease() float64  { return c.Lease }
@@ -65,7 +66,7 @@ func runClients(ctx context.Context, b *bench) (*result, error) {
 
 func (b *bench) clients(ctx context.Context, sizes []int, all []language) (*result, error) {
 	r := b.result(
-		"Rows of 4 B key and 32 B value lie in a ring that nobody writes; a consumer attaches and reads all of them, again and again, in a lease and as copies. What it does with a row: Go, Rust and C look at the key and one word of the value; Python sums one column of every batch by numpy. Each program is its client's own benchmark, built for this run: clients/c/bench, clients/rust/examples/bench.rs, clients/python/bench. C and Go report the median of their passes, Rust and Python the fastest.",
+		"Rows of 4 B key and 32 B value lie in a ring that nobody writes; a consumer attaches and reads all of them, again and again, in a lease and as copies. What it does with a row: Go, Rust and C look at the key and one word of the value; Python sums one column of every batch by numpy. Each program is its client's own benchmark, built for this run: clients/c/bench, clients/rust/examples/bench.rs, clients/python/bench. Go reports the median of its passes, the others the fastest.",
 		fmt.Sprintf("%d rows stay in the processor's caches; what %d rows cost is what memory costs. Python, own memory: numpy sums the same column of an array of its own, of the same stride.", sizes[0], sizes[len(sizes)-1]),
 	)
 	dir, err := os.MkdirTemp("/var/tmp", "ringside-bench-")
@@ -140,7 +141,10 @@ func (l language) figures(size int, samples []consumed) []figure {
 	case l.name == byPython && !cached:
 		of := stat.Ratio(stat.Each(samples, consumed.lease), stat.Each(samples, consumed.own))
 		rate := stat.By(samples, func(c consumed) float64 { return 1e3 / c.copies() })
-		return []figure{atMost("Python, numpy's sum in a lease, of its own memory", of, mostOfNumpy, times), atLeast("Python, a loop over batches", rate, leastPythonMPS, "M rows/s")}
+		inLease := atMost("Python, numpy's sum in a lease, of its own memory", of, mostOfNumpy, times)
+		byFrame := stat.By(samples, func(c consumed) float64 { return c.OwnByFrame / c.own() })
+		inLease.Floor = fmt.Sprintf("numpy on own memory, in pieces as large as a frame: %s×", table.Figure(byFrame.Median))
+		return []figure{inLease, atLeast("Python, a loop over batches", rate, leastPythonMPS, "M rows/s")}
 	case l.name == byPython || !cached:
 		return nil
 	case l.name == byGo:

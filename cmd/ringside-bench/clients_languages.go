@@ -55,7 +55,8 @@ func (b *bench) lieReady(ctx context.Context, rows int) (socket string, err erro
 	if err != nil {
 		return "", err
 	}
-	x.batch = min(2048, rows, x.producer.Largest()/(keyBytes+valueBytes))
+	const frame = 128 << 10 // what the sidecar's programs leave in one
+	x.batch = min(frame/(keyBytes+valueBytes+keyBytes), rows, x.producer.Largest()/(keyBytes+valueBytes))
 	beating, stop := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {
