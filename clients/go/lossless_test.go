@@ -14,7 +14,7 @@ import (
 // once, before the loss that follows from it, and its user may not attach anew.
 func TestEvictedIsToldOnce(t *testing.T) {
 	s := open(t, socketPath(t), 64<<10)
-	p, err := shm.Create(shm.Config{Name: DefaultRing, DataBytes: 64 << 10, Lossless: true, StallTimeout: 300 * time.Millisecond})
+	p, err := shm.Create(shm.Config{Name: DefaultRing, DataBytes: 64 << 10, Lossless: true, StallTimeout: 2 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
