@@ -42,8 +42,8 @@ MAX_BYTES := 8000000
 
 # Where goroutines share heap memory. The detector does not see the mapped memory of a ring; shm runs
 # there for its mutexes, its private state, and its tests on a heap-backed ring. Whatever only drives
-# the kernel or formats text gains nothing from it and runs plain.
-RACE := $(addsuffix /...,$(wildcard ./shm ./reader ./clients/go ./cmd/ringside/internal))
+# the kernel, formats text or runs compilers (langs) gains nothing from it and runs plain.
+RACE := $(addsuffix /...,$(wildcard ./shm ./reader ./clients/go) $(filter-out %/langs,$(wildcard ./cmd/ringside/internal/*)))
 
 # What a killed test leaves mounted goes away with the namespace.
 as-root := $(filter 0,$(shell id -u))
