@@ -25,6 +25,7 @@ import (
 // a long loop, to let the heap grow (the counting allocates). What is mapped
 // for a ring is mapped by Attach, which is over when counting begins.
 var ofTheRuntime = map[int32]string{
+	unix.SYS_EPOLL_PWAIT:  "epoll_pwait", // its network poller, when it looks for other goroutines to run
 	unix.SYS_FUTEX:        "futex",
 	unix.SYS_RT_SIGRETURN: "rt_sigreturn",
 	unix.SYS_TGKILL:       "tgkill",

@@ -165,9 +165,11 @@ static int note_rows(struct ringside_table *t, const struct ringside_batch *b)
 
 static int apply_log(struct ringside_table *t)
 {
+	if (!t->log) /* no scan has brought anything yet */
+		return 0;
 	const uint8_t *end = t->log + t->log_bytes;
 	uint32_t key = t->rows.key_size, value = t->rows.value_size;
-	for (const uint8_t *p = t->log; p && p < end;) {
+	for (const uint8_t *p = t->log; p < end;) {
 		bool there = *p++;
 		if (!there)
 			rowset_delete(&t->rows, p);
