@@ -15,7 +15,8 @@ const seedSchema = `{"version":1,"key":{"kind":"uint","name":"__u32","size":4},"
 {"name":"list","offset":8,"type":{"kind":"array","size":16,"count":2,"elem":{"kind":"float","size":8}}}]}}`
 
 // libFuzzer starts from the golden images, and from a schema with everything in
-// it, for a few seconds each; `make -C clients/c fuzzers` builds them for longer.
+// it, always with the same inputs: a change is to be told by its own faults.
+// `make -C clients/c fuzzers` builds them for longer and other ones.
 func TestFuzz(t *testing.T) {
 	if testing.Short() {
 		t.Skip("leaving out the fuzzers: -short")
@@ -32,7 +33,7 @@ func TestFuzz(t *testing.T) {
 	for name, corpus := range map[string]string{"fuzz_image": "../testdata", "fuzz_schema": seeds} {
 		t.Run(name, func(t *testing.T) {
 			found := t.TempDir() // what it finds interesting goes there, not into the corpus
-			cmd := exec.Command(filepath.Join(dir, "tests", name), "-max_total_time=5", "-timeout=20", "-rss_limit_mb=1024",
+			cmd := exec.Command(filepath.Join(dir, "tests", name), "-seed=1", "-runs=40000", "-max_total_time=30", "-timeout=20", "-rss_limit_mb=1024",
 				"-max_len=65536", "-len_control=0", "-artifact_prefix="+found+"/", found, corpus)
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Errorf("%v\n%s", err, out)
