@@ -128,7 +128,7 @@ func (s *stand) indebt(uid uint32, pause time.Duration) {
 // Who would have to wait longer than the sidecar waits for a client is told.
 func TestPatienceEnds(t *testing.T) {
 	bpftest.RequireUsers(t)
-	s := open(t, settings{options: Options{HandshakeTimeout: 20 * time.Millisecond}})
+	s := open(t, settings{options: Options{HandshakeTimeout: 500 * time.Millisecond}})
 	s.indebt(bpftest.Nobody, time.Hour)
 	p := bpftest.StartRole(t, bpftest.Nobody, nil, "dialler", s.path)
 	if got := p.Expect(t, ""); !strings.Contains(got, "uid 65534 asks more than 200 times a second; ask less often") {

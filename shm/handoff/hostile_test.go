@@ -136,7 +136,7 @@ func TestDescriptorsAreNotTaken(t *testing.T) {
 }
 
 func TestHalfOpenClientsTimeOut(t *testing.T) {
-	s := open(t, settings{options: Options{HandshakeTimeout: 50 * time.Millisecond, MaxConns: 8}})
+	s := open(t, settings{options: Options{HandshakeTimeout: 500 * time.Millisecond, MaxConns: 8}})
 	silent := make([]*net.UnixConn, 7)
 	for i := range silent {
 		silent[i] = s.knock(t)
@@ -158,7 +158,7 @@ func TestHalfOpenClientsTimeOut(t *testing.T) {
 
 // A client that asks for much and reads nothing is left behind.
 func TestAnswersAreNotWaitedFor(t *testing.T) {
-	s := open(t, settings{document: make([]byte, 8<<20), options: Options{HandshakeTimeout: 50 * time.Millisecond}})
+	s := open(t, settings{document: make([]byte, 8<<20), options: Options{HandshakeTimeout: 500 * time.Millisecond}})
 	s.busy(t)
 	conn := s.knock(t)
 	if _, err := conn.Write(encodePlain(typeStatus)); err != nil {
