@@ -8,16 +8,13 @@ import (
 	"context"
 	"errors"
 	"os"
-	"path/filepath"
 	"runtime"
 	"sync"
 	"testing"
 
-	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
-	"github.com/ringside-bpf/ringside/bpf/bpftest"
-	"github.com/ringside-bpf/ringside/bpf/demo"
+	"github.com/ringside-bpf/ringside/clients/clienttest"
 )
 
 // ofTheRuntime are system calls that Go's scheduler may make on any thread at
@@ -41,7 +38,7 @@ var ofTheRuntime = map[int32]string{
 // The kernel counts what the reading thread calls while it reads 10,000 frames,
 // as copies and as leases: nothing of ours.
 func TestReadingMakesNoSystemCall(t *testing.T) {
-	counts := countSyscalls(t)
+	counts := clienttest.CountSyscalls(t)
 	const frames, rows = 10_000, 64
 	s := open(t, socketPath(t), 64<<20)
 	f := addFeed(t, s.ring, flowInfo("flows"))
@@ -85,7 +82,7 @@ func TestReadingMakesNoSystemCall(t *testing.T) {
 // Whoever publishes makes no system call either while nobody sleeps, and one for
 // all the sleepers of a user.
 func TestPublishingCallsOnceForAllSleepers(t *testing.T) {
-	counts := countSyscalls(t)
+	counts := clienttest.CountSyscalls(t)
 	const sleepers = 4 // whom the publishing thread itself rings
 	s := open(t, socketPath(t), 16<<20)
 	f := addFeed(t, s.ring, flowInfo("flows"))
@@ -135,17 +132,17 @@ func (s *sidecar) allAsleep(t *testing.T) {
 }
 
 // callsOf counts the system calls of a thread while it works.
-func callsOf(t *testing.T, counts func(testing.TB, uint32) map[int32]uint64, work func() error) map[int32]uint64 {
+func callsOf(t *testing.T, counts func(tb testing.TB, tgid, tid uint32) map[int32]uint64, work func() error) map[int32]uint64 {
 	t.Helper()
 	made := make(chan map[int32]uint64)
 	go func() {
 		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
 		tid := uint32(unix.Gettid())
-		before := counts(t, tid)
+		before := counts(t, uint32(os.Getpid()), tid)
 		if err := work(); err != nil {
 			t.Error(err)
 		}
-		after := counts(t, tid)
+		after := counts(t, uint32(os.Getpid()), tid)
 		for nr, n := range before {
 			after[nr] -= n
 		}
@@ -174,49 +171,5 @@ func expectCalls(t *testing.T, calls, wanted map[int32]uint64) {
 		default:
 			t.Errorf("system call %d, %d times", nr, n)
 		}
-	}
-}
-
-// countSyscalls starts the demo's counting program. The result reads the counts
-// of a thread, by number of the call.
-func countSyscalls(t *testing.T) func(tb testing.TB, tid uint32) map[int32]uint64 {
-	t.Helper()
-	dir := bpftest.MountBPFFS(t)
-	d, err := demo.Load()
-	if err != nil {
-		bpftest.Skip(t, "needs the demo's programs: %v", err)
-	}
-	t.Cleanup(func() { d.Close() })
-	for _, p := range d.Parts() {
-		if p.Name == demo.Syscalls && p.Err != nil {
-			bpftest.Skip(t, "needs to count system calls: %v", p.Err)
-		}
-	}
-	if err := d.Pin(dir); err != nil {
-		t.Fatal(err)
-	}
-	m, err := ebpf.LoadPinnedMap(filepath.Join(dir, demo.Syscalls), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { m.Close() })
-	tgid := uint32(os.Getpid())
-	return func(tb testing.TB, tid uint32) map[int32]uint64 {
-		counts := map[int32]uint64{}
-		key := demo.SyscallKey{Tgid: tgid, Tid: tid}
-		for key.Nr = range int32(512) { // the newest call has a number below
-			var perCPU []demo.SyscallCount
-			err := m.Lookup(key, &perCPU)
-			if errors.Is(err, ebpf.ErrKeyNotExist) {
-				continue
-			}
-			if err != nil {
-				tb.Error(err)
-			}
-			for _, c := range perCPU {
-				counts[key.Nr] += c.Calls
-			}
-		}
-		return counts
 	}
 }

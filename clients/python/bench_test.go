@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"testing"
+
+	"github.com/ringside-bpf/ringside/clients/clienttest"
 )
 
 // What one row costs: a million of 4 and 32 bytes, all in the ring already. In
@@ -21,13 +23,13 @@ func BenchmarkRows(b *testing.B) {
 
 func benchmarkRows(b *testing.B, frame int) {
 	frames := (1 << 20) / frame
-	s := open(b, 64<<20)
-	f := addFeed(b, s.ring, 0)
+	s := clienttest.Open(b, 64<<20)
+	f := clienttest.AddFeed(b, s.Ring, 0)
 	for range frames + 1 {
-		f.publish(b, frame)
+		f.Publish(b, frame)
 	}
 	for b.Loop() {
-		cmd := full(b, "../bench/rows.py", s.path)
+		cmd := full(b, "../bench/rows.py", s.Path)
 		cmd.Stderr = os.Stderr
 		out, err := cmd.Output()
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ringside-bpf/ringside/clients/clienttest"
 	"github.com/ringside-bpf/ringside/shm"
 )
 
@@ -55,10 +56,10 @@ func TestRefusesWhatIsNotProven(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := good
 			tc.change(&g)
-			path := socketPath(t)
+			path := clienttest.SocketPath(t)
 			impostor(t, path, g)
 			c := start(t, "read", path)
-			if line := <-c.lines; !strings.HasPrefix(line, tc.says) {
+			if line := <-c.Lines; !strings.HasPrefix(line, tc.says) {
 				t.Errorf("%s, expected %s", line, tc.says)
 			}
 		})

@@ -3,42 +3,38 @@
 package rust_test
 
 import (
-	"errors"
 	"fmt"
-	"path/filepath"
 	"testing"
 
-	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
-	"github.com/ringside-bpf/ringside/bpf/bpftest"
-	"github.com/ringside-bpf/ringside/bpf/demo"
+	"github.com/ringside-bpf/ringside/clients/clienttest"
 )
 
 // The kernel counts what the consumer's thread calls while it reads 10,000
 // frames, as copies and as leases: what it says before and after, and nothing.
 // It counts its own allocations: none.
 func TestReadingMakesNoSystemCall(t *testing.T) {
-	calls := countSyscalls(t)
+	calls := clienttest.CountSyscalls(t)
 	const frames, rows = 10_000, 64
-	s := open(t, 64<<20)
-	f := addFeed(t, s.ring, 0)
+	s := clienttest.Open(t, 64<<20)
+	f := clienttest.AddFeed(t, s.Ring, 0)
 	for range frames {
-		f.publish(t, rows)
+		f.Publish(t, rows)
 	}
-	c := start(t, "count", s.path)
+	c := start(t, "count", s.Path)
 	var pid uint32
 	var left int
-	if _, err := fmt.Sscan(c.expect(t, "ready"), &pid, &left); err != nil || left != frames-1 {
+	if _, err := fmt.Sscan(c.Expect(t, "ready"), &pid, &left); err != nil || left != frames-1 {
 		t.Fatalf("%d frames: %v", left, err)
 	}
-	before := calls(t, pid)
-	fmt.Fprintln(c.stdin)
+	before := calls(t, pid, pid)
+	fmt.Fprintln(c.Stdin)
 	var got, allocations uint64
-	if _, err := fmt.Sscan(c.expect(t, "done"), &got, &allocations); err != nil {
+	if _, err := fmt.Sscan(c.Expect(t, "done"), &got, &allocations); err != nil {
 		t.Fatal(err)
 	}
-	after := calls(t, pid)
+	after := calls(t, pid, pid)
 	for nr, n := range before {
 		after[nr] -= n
 	}
@@ -55,48 +51,5 @@ func TestReadingMakesNoSystemCall(t *testing.T) {
 	}
 	if after[unix.SYS_WRITE] != 1 {
 		t.Errorf("the counting did not count: %v", after)
-	}
-}
-
-// countSyscalls starts the demo's counting program. The result reads the counts
-// of a process's first thread, by number of the call.
-func countSyscalls(t *testing.T) func(tb testing.TB, pid uint32) map[int32]uint64 {
-	t.Helper()
-	dir := bpftest.MountBPFFS(t)
-	d, err := demo.Load()
-	if err != nil {
-		bpftest.Skip(t, "needs the demo's programs: %v", err)
-	}
-	t.Cleanup(func() { d.Close() })
-	for _, p := range d.Parts() {
-		if p.Name == demo.Syscalls && p.Err != nil {
-			bpftest.Skip(t, "needs to count system calls: %v", p.Err)
-		}
-	}
-	if err := d.Pin(dir); err != nil {
-		t.Fatal(err)
-	}
-	m, err := ebpf.LoadPinnedMap(filepath.Join(dir, demo.Syscalls), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { m.Close() })
-	return func(tb testing.TB, pid uint32) map[int32]uint64 {
-		counts := map[int32]uint64{}
-		key := demo.SyscallKey{Tgid: pid, Tid: pid}
-		for key.Nr = range int32(512) { // the newest call has a number below
-			var perCPU []demo.SyscallCount
-			err := m.Lookup(key, &perCPU)
-			if errors.Is(err, ebpf.ErrKeyNotExist) {
-				continue
-			}
-			if err != nil {
-				tb.Error(err)
-			}
-			for _, c := range perCPU {
-				counts[key.Nr] += c.Calls
-			}
-		}
-		return counts
 	}
 }

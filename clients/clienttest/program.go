@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package clienttest
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Patience is how long a test waits for what must happen. It asserts nothing
+// about time: a machine that is slow beyond it is broken.
+const Patience = 60 * time.Second
+
+// Program is a consumer in a process of its own, which says line by line what
+// happens to it.
+type Program struct {
+	Cmd   *exec.Cmd
+	Stdin io.WriteCloser
+	Lines chan string // what it prints, closed at its end
+}
+
+// Start runs it; the end of the test kills it.
+func Start(tb testing.TB, cmd *exec.Cmd) *Program {
+	tb.Helper()
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	c := &Program{Cmd: cmd, Stdin: stdin, Lines: make(chan string, 1024)}
+	go func() {
+		defer close(c.Lines)
+		for scan := bufio.NewScanner(stdout); scan.Scan(); {
+			c.Lines <- scan.Text()
+		}
+	}()
+	tb.Cleanup(func() {
+		_ = cmd.Process.Kill() // it may have ended by itself
+		for range c.Lines {    // Wait must not close the pipe before all of it is read
+		}
+		_ = cmd.Wait()
+	})
+	return c
+}
+
+// Expect waits for a line that begins with prefix and returns what follows it.
+func (c *Program) Expect(tb testing.TB, prefix string) string {
+	tb.Helper()
+	timeout := time.After(Patience)
+	for {
+		select {
+		case line, ok := <-c.Lines:
+			if !ok {
+				tb.Fatalf("%v ended without %q", c.Cmd.Args[1:], prefix)
+			}
+			if rest, found := strings.CutPrefix(line, prefix); found {
+				return strings.TrimSpace(rest)
+			}
+			if strings.HasPrefix(line, "wrong") || strings.HasPrefix(line, "error") {
+				tb.Fatalf("expected %q: %s", prefix, line)
+			}
+		case <-timeout:
+			tb.Fatalf("no %q", prefix)
+		}
+	}
+}
+
+// End asks it to finish, and returns its account.
+func (c *Program) End(tb testing.TB) (frames, rows, lostFrames, lostRows, restarts uint64) {
+	tb.Helper()
+	c.Stdin.Close()
+	if _, err := fmt.Sscan(c.Expect(tb, "end"), &frames, &rows, &lostFrames, &lostRows, &restarts); err != nil {
+		tb.Fatal(err)
+	}
+	return
+}
