@@ -93,22 +93,28 @@ func TestOldEpochsAreBounded(t *testing.T) {
 	held := maxOldEpochs + 2
 	for range held {
 		r.attach(shm.StartHead)
-		r.mu.Lock()
-		line := r.rings[0]
-		room, err := line.room(line.live())
-		if err != nil {
-			t.Fatal(err)
-		}
-		old, err := line.begin(room, nil, r.started)
-		r.mu.Unlock()
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.supersede(old, finishPatience)
+		r.replaceMain()
 	}
 	r.eventually(fmt.Sprintf("%d of %d leases", maxOldEpochs, held), func(d *status.Document) bool {
 		return len(d.Rings[0].Consumers) == maxOldEpochs
 	})
+}
+
+// replaceMain begins a new epoch of the first ring.
+func (r *running) replaceMain() {
+	r.t.Helper()
+	r.mu.Lock()
+	line := r.rings[0]
+	room, err := line.room(line.live())
+	var old *epoch
+	if err == nil {
+		old, err = line.begin(room, nil, r.started)
+	}
+	r.mu.Unlock()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.supersede(old, finishPatience)
 }
 
 // TestMemoryUnderAClaimIsKept: the kernel may write into a claim at any time

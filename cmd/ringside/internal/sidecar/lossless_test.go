@@ -20,7 +20,8 @@ import (
 
 // TestConsumerHoldsItsOwnRingUp: a consumer that stands still holds up the
 // lossless ring that it attached to, whose maps have all workers, and no other.
-// Then it is evicted, told so, and not let in again.
+// Then it is evicted, told so, and its user not let in again, until all who were
+// have to attach anew.
 func TestConsumerHoldsItsOwnRingUp(t *testing.T) {
 	dir := bpftest.MountBPFFS(t)
 	flags := config.Flags{ReadWhenIdle: true}
@@ -63,6 +64,8 @@ func TestConsumerHoldsItsOwnRingUp(t *testing.T) {
 	if c.Loss().Frames == 0 || c.Err() != nil {
 		t.Errorf("it reads on with %+v lost, %v", c.Loss(), c.Err())
 	}
+	r.replaceMain()
+	r.attach(shm.StartOldest)
 }
 
 // barred is what the user of the evicted consumer is told.
