@@ -29,7 +29,7 @@ type result struct {
 }
 
 // errLeaving: the sidecar is about to end.
-var errLeaving = errors.New("the sidecar is ending and takes no commands; start another one")
+var errLeaving error = handoff.Refuse(syscall.EAGAIN, "the sidecar is ending and takes no commands; start another one when it has")
 
 // tell gives the keeper a command and waits.
 func (s *Sidecar) tell(takeOver bool) (*Changes, error) {
@@ -70,7 +70,7 @@ func (s *Sidecar) Reload(p handoff.Peer) ([]byte, error) {
 	changes, err := s.ReloadConfig()
 	switch {
 	case errors.Is(err, errLeaving):
-		return nil, handoff.Refuse(syscall.EAGAIN, "%v", err)
+		return nil, err
 	case err != nil:
 		return nil, handoff.Refuse(syscall.EINVAL, "%v", err)
 	}
@@ -89,6 +89,8 @@ func (s *Sidecar) TakeOver(p handoff.Peer) error {
 const (
 	// takeOverPatience is how long the other sidecar may take to drain.
 	takeOverPatience = 10 * time.Second
+	// endingTick is how often one that is ending by itself is asked whether it has.
+	endingTick = 20 * time.Millisecond
 	// yieldPatience is how long this one waits for the other to be there, and for
 	// consumers to leave: those that stay a little longer lose nothing, and are
 	// told that the sidecar is gone.
@@ -97,12 +99,32 @@ const (
 )
 
 // takePlace makes the socket, in the place of another sidecar's if there is one.
-// That one is asked first, so that a refusal changes nothing: it finishes its
-// rings and goes on answering until the socket is ours, so that nobody who
-// connects meets nobody. What it has read, its consumers read to the end.
+// One that was told to end by somebody else is waited for.
 func (s *Sidecar) takePlace(path string, o handoff.Options) (*handoff.Server, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), takeOverPatience)
 	defer cancel()
+	tick := time.NewTicker(endingTick)
+	defer tick.Stop()
+	for told := false; ; told = true {
+		server, err := s.replaceOther(ctx, path, o)
+		if !errors.Is(err, handoff.ErrTryAgain) { // as errLeaving arrives
+			return server, err
+		}
+		if !told {
+			s.log.Info().Str("socket", path).Msg("the other sidecar is ending already, waiting for that")
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w; it has not within %v", err, takeOverPatience)
+		}
+	}
+}
+
+// replaceOther asks the other one first, so that a refusal changes nothing: it
+// finishes its rings and goes on answering until the socket is ours, so that nobody
+// who connects meets nobody. What it has read, its consumers read to the end.
+func (s *Sidecar) replaceOther(ctx context.Context, path string, o handoff.Options) (*handoff.Server, error) {
 	other, err := handoff.Dial(ctx, path)
 	if errors.Is(err, handoff.ErrNoSidecar) {
 		s.log.Info().Str("socket", path).Msg("there is no sidecar to take over from")

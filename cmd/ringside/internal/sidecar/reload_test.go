@@ -142,6 +142,34 @@ func TestCommandsAreForTheOwner(t *testing.T) {
 	}
 }
 
+// TestTakeoverOfOneThatEnds: whoever comes when the sidecar is ending already waits
+// for that.
+func TestTakeoverOfOneThatEnds(t *testing.T) {
+	cfg, err := config.Flags{Maps: []string{filepath.Join(bpftest.MountBPFFS(t), "a")}, Socket: filepath.Join(t.TempDir(), "s")}.Resolve("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Version: "test", Log: zerolog.New(zerolog.NewTestWriter(t)), Lookup: acl.LookupGroup}
+	first, err := New(cfg, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- first.Run(t.Context()) }()
+	if err := first.TakeOver(handoff.Peer{}); err != nil { // for somebody who does not come
+		t.Fatal(err)
+	}
+	o.TakeOver = true
+	second, err := New(cfg, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, second).attach(shm.StartHead)
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
