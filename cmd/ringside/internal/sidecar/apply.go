@@ -19,14 +19,14 @@ type peer = handoff.Peer
 func (s *Sidecar) apply(p *plan, now time.Time) (*Changes, error) {
 	done := &Changes{SchemaVersion: 1, Added: []string{}, Removed: []string{}, Changed: []string{}, Rings: []string{}, Rules: []string{}}
 	s.stop(p)
-	s.mu.Lock()
+	s.lockToGrow()
 	var list []*ring
 	var replaced []*epoch
 	var failed error
 	for _, x := range p.rings {
 		s.retireOld(x, done)
 		rules := x.ring.rules.String()
-		old, err := s.remake(x, now)
+		old, err := s.remake(x)
 		failed = errors.Join(failed, err)
 		if x.ring.current.Load() == nil {
 			continue // a new one that could not be had
@@ -43,7 +43,7 @@ func (s *Sidecar) apply(p *plan, now time.Time) (*Changes, error) {
 	s.setRings(list)
 	s.patterns = p.patterns
 	s.turnOut()
-	s.mu.Unlock()
+	s.unlockGrown()
 	for _, e := range replaced {
 		s.supersede(e, finishPatience)
 	}
@@ -149,8 +149,8 @@ func (s *Sidecar) retireOld(x *ringPlan, done *Changes) {
 
 // remake gives a ring its new rules, and new memory if it needs it: other sizes
 // were asked for, it is new, somebody has it who may no longer, or a call hangs
-// that fills it. The caller holds the mutex.
-func (s *Sidecar) remake(x *ringPlan, now time.Time) (old *epoch, err error) {
+// that fills it. The caller holds what beginEpoch asks for.
+func (s *Sidecar) remake(x *ringPlan) (old *epoch, err error) {
 	r, barred := x.ring, x.hangs || s.barred(x)
 	same := sameMemory(r.config, x.fresh.config)
 	r.rules = x.fresh.rules
@@ -160,7 +160,7 @@ func (s *Sidecar) remake(x *ringPlan, now time.Time) (old *epoch, err error) {
 	// Word for word: others read the name without the mutex.
 	r.config.Bytes, r.config.Lossless, r.config.StallTimeout = x.fresh.config.Bytes, x.fresh.config.Lossless, x.fresh.config.StallTimeout
 	r.config.Allow, r.config.Origin = x.fresh.config.Allow, x.fresh.config.Origin
-	return r.begin(x.room, nil, now)
+	return s.beginEpoch(r, x.room, nil)
 }
 
 // dismiss takes rings out of service; their memory stays while consumers hold it.

@@ -11,7 +11,7 @@
 // readers ten times a second that the publisher lives, the keeper looks every
 // second for pins that came or went, and the server answers clients. The state
 // they share is under one mutex, which is never held while a map is opened or
-// scanned.
+// scanned, or the memory of a ring is made.
 //
 // What may go wrong. A pin that is missing, denied or of the wrong kind is a
 // problem of that source: it is shown, logged and tried again, and the others

@@ -60,6 +60,17 @@ func (e *epoch) close() error {
 	return e.publisher.Close()
 }
 
+// lockToGrow takes what beginEpoch asks for: growing comes before mu.
+func (s *Sidecar) lockToGrow() {
+	s.growing.Lock()
+	s.mu.Lock()
+}
+
+func (s *Sidecar) unlockGrown() {
+	s.mu.Unlock()
+	s.growing.Unlock()
+}
+
 func newEpoch(c shm.Config) (*epoch, error) {
 	p, err := shm.Create(c)
 	if err != nil {

@@ -100,17 +100,38 @@ func TestOldEpochsAreBounded(t *testing.T) {
 	})
 }
 
+// TestAllGoesOnWhileARingIsMade: to make a large one takes a while, in which whoever
+// asks for the status or attaches is answered.
+func TestAllGoesOnWhileARingIsMade(t *testing.T) {
+	dir := bpftest.MountBPFFS(t)
+	bpftest.Pin(t, newMap(t, 3, 16), dir, "flows")
+	r := serve(t, config.Flags{Maps: []string{filepath.Join(dir, "flows") + "=5ms"}})
+	before := r.status().Rings[0].Epoch
+	r.newEpoch = func(c shm.Config) (*epoch, error) {
+		a, cursor := r.attach(shm.StartHead)
+		r.frames(a, cursor, func(h shm.Header) bool { return h.Rows == 3 })
+		if line := r.status().Rings[0]; line.Epoch != before || len(line.Consumers) != 1 {
+			t.Errorf("%+v", line)
+		}
+		return newEpoch(c)
+	}
+	r.replaceMain()
+	if now := r.status().Rings[0].Epoch; now == before {
+		t.Error("no new epoch")
+	}
+}
+
 // replaceMain begins a new epoch of the first ring.
 func (r *running) replaceMain() {
 	r.t.Helper()
-	r.mu.Lock()
+	r.lockToGrow()
 	line := r.rings[0]
 	room, err := line.room(line.live())
 	var old *epoch
 	if err == nil {
-		old, err = line.begin(room, nil, r.started)
+		old, err = r.beginEpoch(line, room, nil)
 	}
-	r.mu.Unlock()
+	r.unlockGrown()
 	if err != nil {
 		r.t.Fatal(err)
 	}

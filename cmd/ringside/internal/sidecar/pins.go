@@ -166,12 +166,12 @@ func (s *Sidecar) open(r *ring, now time.Time) {
 	if len(batch) == 0 {
 		return
 	}
-	s.mu.Lock()
+	s.lockToGrow()
 	for x, o := range opened {
 		x.info, x.stage = o.Info(), stages[x]
 	}
-	old, refused := r.admit(batch, now)
-	s.mu.Unlock()
+	old, refused := s.admit(r, batch)
+	s.unlockGrown()
 	s.supersede(old, finishPatience)
 	for _, x := range batch {
 		if err := refused[x]; err != nil {

@@ -47,16 +47,17 @@ func (r *ring) live() []*reader.Info {
 // admit gives sources, whose infos were just learnt, a place in the ring. It
 // begins a new epoch if the ring has no room for them or is too small; the old
 // one is returned to be finished once the mutex is free. Sources that have no
-// place in any ring are in refused, with the reason.
-func (r *ring) admit(batch []*source, now time.Time) (old *epoch, refused map[*source]error) {
+// place in any ring are in refused, with the reason. The caller holds what
+// beginEpoch asks for.
+func (s *Sidecar) admit(r *ring, batch []*source) (old *epoch, refused map[*source]error) {
 	refused = make(map[*source]error)
-	for _, s := range batch {
-		_, err := r.room([]*reader.Info{&s.info})
-		if err = cmp.Or(err, s.suits(&s.info, r.config.Bytes)); err != nil {
-			refused[s] = err
+	for _, x := range batch {
+		_, err := r.room([]*reader.Info{&x.info})
+		if err = cmp.Or(err, x.suits(&x.info, r.config.Bytes)); err != nil {
+			refused[x] = err
 		}
 	}
-	batch = slices.DeleteFunc(slices.Clone(batch), func(s *source) bool { return refused[s] != nil })
+	batch = slices.DeleteFunc(slices.Clone(batch), func(x *source) bool { return refused[x] != nil })
 	room, err := r.room(append(r.live(), infosOf(batch)...))
 	if err == nil && !r.tooSmallFor(room) {
 		if err = r.append(batch); err == nil {
@@ -64,10 +65,10 @@ func (r *ring) admit(batch []*source, now time.Time) (old *epoch, refused map[*s
 		}
 	}
 	// Too small, or its catalog is full.
-	old, err = r.begin(room, batch, now)
+	old, err = s.beginEpoch(r, room, batch)
 	if err != nil {
-		for _, s := range batch {
-			refused[s] = err
+		for _, x := range batch {
+			refused[x] = err
 		}
 	}
 	return old, refused
@@ -97,13 +98,17 @@ func (r *ring) append(batch []*source) error {
 	return nil
 }
 
-// begin replaces the ring's memory: everything that is read, and the batch,
-// moves over.
-func (r *ring) begin(room shm.Config, batch []*source, now time.Time) (old *epoch, err error) {
+// beginEpoch replaces the ring's memory: everything that is read, and the batch,
+// moves over. The caller holds growing and the mutex, which is let go while the
+// memory is made, a second for some GiB: sources may leave the ring meanwhile, but
+// none come.
+func (s *Sidecar) beginEpoch(r *ring, room shm.Config, batch []*source) (old *epoch, err error) {
 	if err := r.mayBegin(); err != nil {
 		return nil, err
 	}
-	next, err := newEpoch(room)
+	s.mu.Unlock()
+	next, err := s.newEpoch(room)
+	s.mu.Lock()
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +127,7 @@ func (r *ring) begin(room shm.Config, batch []*source, now time.Time) (old *epoc
 		x.moveTo(producer)
 	}
 	if old = r.current.Load(); old != nil {
-		old.ended = now
+		old.ended = time.Now()
 		r.old = append(r.old, old)
 	}
 	r.current.Store(next)

@@ -54,6 +54,11 @@ type Sidecar struct {
 	// reader of another one should worry.
 	beating atomic.Pointer[[]*ring]
 
+	// growing is held by whoever gives a ring sources or an epoch, also while mu is
+	// let go to make the memory: status and attachments go on.
+	growing  sync.Mutex
+	newEpoch func(shm.Config) (*epoch, error) // so that tests can see that they do
+
 	mu       sync.Mutex // guards the rest; rings and patterns are changed by the keeper alone
 	rings    []*ring
 	leaving  []*ring // no longer configured, while consumers hold them
@@ -85,7 +90,7 @@ func New(c *config.Config, o Options) (*Sidecar, error) {
 		config: c, version: o.Version, log: newLogger(o.Log), started: time.Now(),
 		leases: map[*handoff.Lease]struct{}{}, pool: reader.NewPool(poolOptions(&c.Reader, o.TakeOver)), held: o.TakeOver,
 		reload: o.Config, lookup: o.Lookup, commands: make(chan command), kept: make(chan struct{}),
-		history: changes.NewBudget(int64(c.Reader.History)),
+		history: changes.NewBudget(int64(c.Reader.History)), newEpoch: newEpoch,
 	}
 	if err := s.pool.Stats().Latency.KernelError; err != nil {
 		s.log.Warn().Err(err).Msg("calls are timed by ourselves (reader.kernel_timing)")
@@ -120,14 +125,16 @@ func (s *Sidecar) assemble() error {
 	}
 	s.setRings(s.rings)
 	s.want()
-	now := time.Now()
-	s.look(now)
+	s.look(time.Now())
 	for _, r := range s.rings {
 		if err := s.startable(r); err != nil {
 			return err
 		}
 		if r.current.Load() == nil {
-			if _, err := r.begin(r.empty(), nil, now); err != nil {
+			s.lockToGrow()
+			_, err := s.beginEpoch(r, r.empty(), nil)
+			s.unlockGrown()
+			if err != nil {
 				return err
 			}
 		}

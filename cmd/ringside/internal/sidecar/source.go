@@ -184,7 +184,7 @@ func replace[T input](s *Sidecar, x *source, open func() (T, error)) (opened T, 
 	}
 	taken, err := open()
 	if err == nil {
-		err = s.takeOver(x, taken, now)
+		err = s.takeOver(x, taken)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -198,21 +198,21 @@ func replace[T input](s *Sidecar, x *source, open func() (T, error)) (opened T, 
 
 // takeOver gives the map under a source's pin, which was opened, a source number
 // of its own, or closes it.
-func (s *Sidecar) takeOver(x *source, opened input, now time.Time) error {
+func (s *Sidecar) takeOver(x *source, opened input) error {
 	stage, err := s.newStage(x, opened)
 	if err != nil {
 		return errors.Join(err, opened.Close())
 	}
-	s.mu.Lock()
+	s.lockToGrow()
 	before := x.info
 	x.info = opened.Info()
-	old, refused := x.ring.admit([]*source{x}, now)
+	old, refused := s.admit(x.ring, []*source{x})
 	if err = refused[x]; err != nil {
 		x.info = before
 	} else {
 		x.stage, stage = stage, x.stage // between scans: nobody uses the old one any more
 	}
-	s.mu.Unlock()
+	s.unlockGrown()
 	s.supersede(old, finishPatience)
 	if err != nil {
 		err = errors.Join(err, opened.Close())

@@ -59,8 +59,8 @@ func (r *ring) mayBegin() error {
 
 // renew begins a new epoch if a claim has been open for so long that it holds
 // back others. A source that is alone in its ring holds back nobody. The caller
-// holds the mutex, and finishes the old epoch after it.
-func (r *ring) renew(open time.Duration, now time.Time) (old *epoch, err error) {
+// holds what beginEpoch asks for, and finishes the old epoch after it.
+func (s *Sidecar) renew(r *ring, open time.Duration) (old *epoch, err error) {
 	live := r.live()
 	if open < stallRenewed || len(live) < 2 {
 		return nil, nil
@@ -69,7 +69,7 @@ func (r *ring) renew(open time.Duration, now time.Time) (old *epoch, err error) 
 	if err != nil {
 		return nil, err
 	}
-	return r.begin(room, nil, now)
+	return s.beginEpoch(r, room, nil)
 }
 
 // released takes the stuck epochs off the ring that nobody writes to any more.

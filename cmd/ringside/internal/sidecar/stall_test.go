@@ -33,9 +33,9 @@ func (r *running) hang() *shm.Producer {
 
 // renewed is what the keeper does when a claim has been open for so long.
 func (r *running) renewed(open time.Duration) (bool, error) {
-	r.mu.Lock()
-	old, err := r.rings[0].renew(open, time.Now())
-	r.mu.Unlock()
+	r.lockToGrow()
+	old, err := r.renew(r.rings[0], open)
+	r.unlockGrown()
 	r.supersede(old, stalledPatience)
 	return old != nil, err
 }

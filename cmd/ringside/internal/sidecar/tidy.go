@@ -32,7 +32,7 @@ func (s *Sidecar) tidy(now time.Time) {
 	s.leaving = slices.DeleteFunc(s.leaving, func(r *ring) bool { return len(r.old)+len(r.stuck) == 0 })
 	s.mu.Unlock()
 	for _, r := range s.rings {
-		s.unstall(r, now)
+		s.unstall(r)
 	}
 	for _, r := range resting {
 		s.log.about(zerolog.InfoLevel, r.config.Name, "nobody is attached, reading rests", nil)
@@ -86,10 +86,10 @@ func (r *ring) setActive(active bool) {
 }
 
 // unstall gives a ring's other sources a new epoch if one of them hangs.
-func (s *Sidecar) unstall(r *ring, now time.Time) {
-	s.mu.Lock()
-	old, err := r.renew(r.current.Load().openFor(), now)
-	s.mu.Unlock()
+func (s *Sidecar) unstall(r *ring) {
+	s.lockToGrow()
+	old, err := s.renew(r, r.current.Load().openFor())
+	s.unlockGrown()
 	if err != nil {
 		s.log.about(zerolog.WarnLevel, r.config.Name, "a ring that stalls cannot be replaced", func(e *zerolog.Event) { e.Err(err) })
 	}
