@@ -75,10 +75,10 @@ size: bin/ringside
 
 # The emulator orders memory as this machine does, so this shows that the fences assemble and return, and
 # that nothing depends on the architecture; that they suffice is argued beside the code.
-cross: check-go ## build everything for arm64, and run the ring's tests there (needs qemu-user)
+cross: check-go ## build everything for arm64, and run the rings' tests there (needs qemu-user)
 	GOARCH=arm64 CGO_ENABLED=0 $(GO) build -o /dev/null ./...
 	@if command -v qemu-aarch64 >/dev/null; then \
-		GOARCH=arm64 CGO_ENABLED=0 $(GO) test -count=1 -exec qemu-aarch64 ./shm ./shm/schema; \
+		GOARCH=arm64 CGO_ENABLED=0 $(GO) test -count=1 -exec qemu-aarch64 ./shm ./shm/schema ./reader/ringbuf; \
 		else echo "no qemu-aarch64: built, not run"; [ "$${RINGSIDE_NO_SKIP:-}" != 1 ]; fi
 
 test: check-go test-race test-plain ## all tests; as root those with real maps, too

@@ -5,6 +5,8 @@ package shm
 import (
 	"context"
 	"time"
+
+	"github.com/ringside-bpf/ringside/shm/fence"
 )
 
 // claim is room in the ring that one producer is filling. Claims wait in a FIFO
@@ -55,7 +57,7 @@ func (p *Publisher) reserve(least, most uint64) (_ *claim, held bool) {
 			p.shared.tail.Store(p.bound[((end-size)/seg+2)%segments])
 		}
 		p.shared.hw.Store(end)
-		storeStore()
+		fence.StoreStore()
 	}
 	c := &p.fifo[p.back%maxClaims]
 	*c = claim{start: p.next, pad: pad, cap: n}

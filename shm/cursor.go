@@ -2,7 +2,11 @@
 
 package shm
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/ringside-bpf/ringside/shm/fence"
+)
 
 // Status is what a cursor found.
 type Status int
@@ -91,7 +95,7 @@ func (c *Cursor) Peek() (h Header, payload []byte, lost Loss, s Status) {
 			return h, nil, lost, c.nothing(head)
 		}
 		c.ring.data.load(c.pos.Offset&c.ring.mask, &w)
-		loadLoad()
+		fence.LoadLoad()
 		if c.overtaken() {
 			c.resume()
 			continue
@@ -129,7 +133,7 @@ func (c *Cursor) nothing(head uint64) Status {
 // Valid reports whether everything read from the payload since Peek was still
 // the frame. If not, the cursor has resumed at a later one; Peek again.
 func (c *Cursor) Valid() bool {
-	loadLoad() // every load of the payload is complete before hw is loaded
+	fence.LoadLoad() // every load of the payload is complete before hw is loaded
 	if c.overtaken() {
 		c.resume()
 		return false

@@ -29,5 +29,5 @@
 //
 // The normative description, enough to write a client in any language, is
 // docs/protocol.md; the arguments about memory ordering stand beside the code
-// they are about (claim.go, cursor.go, fence.go).
+// they are about (claim.go, cursor.go, package fence).
 package shm

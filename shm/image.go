@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/ringside-bpf/ringside/shm/fence"
 )
 
 // maxImage bounds the memory that an image takes: the largest data, and as much
@@ -60,7 +62,7 @@ func ReadImage(from io.ReaderAt, size int64) (*Ring, error) {
 		return nil, err
 	}
 	copy(mem, first) // what was checked is what is used
-	loadLoad()       // the data was copied before hw is read again
+	fence.LoadLoad() // the data was copied before hw is read again
 	if err := readAt(from, mem[headerSize+offHW:headerSize+offHW+8], headerSize+offHW); err != nil {
 		return nil, err
 	}

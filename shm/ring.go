@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ringside-bpf/ringside/shm/fence"
 )
 
 // Ring is a reader's view of a ring's memory: mapped read-only, its header
@@ -92,7 +94,7 @@ func (r *Ring) Totals() Totals {
 			return Totals{}
 		}
 		r.data.load(last&^(frameAlign-1)&r.mask, &w)
-		loadLoad() // as in Cursor.Peek
+		fence.LoadLoad() // as in Cursor.Peek
 		if r.shared.hw.Load()-last <= r.geometry.DataBytes {
 			h.decode(&w)
 			if h.Kind == KindPad {

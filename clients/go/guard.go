@@ -7,7 +7,7 @@ package ringside
 import (
 	"sync/atomic"
 
-	"github.com/ringside-bpf/ringside/shm"
+	"github.com/ringside-bpf/ringside/shm/fence"
 )
 
 // guard tells a reader of a store whether the store was written meanwhile: a
@@ -31,14 +31,14 @@ func (g *guard) enter() (number uint64, ok bool) {
 
 // leave is after reading, and reports whether what was read is of one piece.
 func (g *guard) leave(number uint64) bool {
-	shm.LoadLoad()
+	fence.LoadLoad()
 	return g.number.Load() == number
 }
 
 // begin and end are around writing.
 func (g *guard) begin() {
 	g.number.Add(1)
-	shm.StoreStore()
+	fence.StoreStore()
 }
 
 func (g *guard) end() { g.number.Add(1) }

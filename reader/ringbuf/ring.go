@@ -5,6 +5,8 @@ package ringbuf
 import (
 	"errors"
 	"fmt"
+
+	"github.com/ringside-bpf/ringside/shm/fence"
 )
 
 // HeaderBytes stand before each record.
@@ -138,7 +140,14 @@ func (r *Ring) Size() int { return int(r.size) }
 // Foreign tells whether somebody else has moved the position since it was
 // released. Asked after a copy, it says whether the copy may be believed: the
 // kernel overwrites nothing behind a position that did not move.
-func (r *Ring) Foreign() bool { return r.consumer.load() != r.released }
+//
+// Ordering: the kernel loads the position with acquire before it overwrites what
+// lies before it. If the copy holds one byte that was overwritten, then the move
+// came before that, and is seen by a load that no load of the copy is delayed past.
+func (r *Ring) Foreign() bool {
+	fence.LoadLoad()
+	return r.consumer.load() != r.released
+}
 
 // Resync goes on from where somebody else has moved the position to, or, if that
 // is no place where a record can be, from what was last released. What was moved
