@@ -6,6 +6,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/ringside-bpf/ringside/shm"
 )
 
 // The sidecar beats ten times a second.
@@ -71,7 +73,7 @@ func (s *Subscription) wait(ctx context.Context) {
 	switch {
 	case err == nil:
 		s.late() // which the socket has answered already
-	case ctx.Err() == nil:
+	case ctx.Err() == nil && s.ring().State() != shm.StateSuperseded: // which has a successor
 		// What was committed before is in the ring and comes first.
 		s.hungUp, s.gone = true, true
 		s.setHanging(false)

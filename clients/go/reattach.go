@@ -63,9 +63,9 @@ func (s *Subscription) comeBack(ctx context.Context) error {
 		s.err = err
 		return err
 	}
-	// One that is just being replaced, or hands over to another, is not gone.
-	replaced := errors.Is(err, handoff.ErrTryAgain) || errors.Is(err, errStale)
-	if !replaced || time.Since(s.away.since) > replaceGrace {
+	// One that is just being replaced, hands over to another, or refuses, is not gone.
+	there := errors.Is(err, handoff.ErrTryAgain) || errors.Is(err, errStale) || !s.away.refused.IsZero()
+	if !there || time.Since(s.away.since) > replaceGrace {
 		s.tellGone()
 	}
 	s.mu.Lock()

@@ -184,6 +184,20 @@ func TestRefusalAfterRestartIsFinal(t *testing.T) {
 	}
 }
 
+// A right that is taken away is said to be just that.
+func TestRefusalIsNotGone(t *testing.T) {
+	s := open(t, socketPath(t), 64<<10)
+	sub := s.attach(t, Options{})
+	s.refuseAll(handoff.Refuse(syscall.EACCES, "uid 7 may not"))
+	s.finish(t, s.ring, shm.StateSuperseded)
+	s.evict()
+	for b, err := range sub.Batches(deadline(t)) {
+		if b != nil || !errors.Is(err, ErrNotAllowed) {
+			t.Fatal(b, err)
+		}
+	}
+}
+
 func TestWaitingForASidecarEndsWithTheContext(t *testing.T) {
 	s := open(t, socketPath(t), 64<<10)
 	sub := s.attach(t, Options{})

@@ -126,7 +126,9 @@ func TestReloadReplacesRules(t *testing.T) {
 	c.await("two readers", func() bool { return len(c.ring().Consumers) == 2 })
 	c.write("", "typed, every: 20ms")
 	c.run("reload").exits(exitOK, "rings replaced: main\n")
-	tail.wait().exits(exitPermission)
+	if out := tail.wait().exits(exitPermission); strings.Contains(out.stderr, "gone") {
+		t.Errorf("whose right was taken away is told: %s", out.stderr)
+	}
 	mine.signal(syscall.SIGINT)
 	mine.wait().exits(exitOK)
 	c.write(allow, "typed, every: 20ms")

@@ -65,7 +65,8 @@ static int failed(struct ringside *r, int err, int64_t now)
 	__atomic_store_n(&r->count.away, -err, __ATOMIC_RELAXED);
 	if (hopeless(r, err, now))
 		return r->err = err;
-	tell_gone(r);
+	if (a->refused == 0) /* who refuses is not gone */
+		tell_gone(r);
 	a->next_try = now + a->pause_ns;
 	a->pause_ns = 2 * a->pause_ns < max_pause_ns ? 2 * a->pause_ns : max_pause_ns;
 	return 0;

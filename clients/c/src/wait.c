@@ -33,10 +33,11 @@ static void set_hanging(struct ringside *r, bool hanging)
 	__atomic_store_n(&r->count.away, hanging ? ETIMEDOUT : 0, __ATOMIC_RELAXED);
 }
 
-/* The sidecar is gone. What it had committed is in the ring and is read first. */
+/* The sidecar is gone, unless it says that the ring has a successor. What it had
+ * committed is in the ring and is read first. */
 static void hang_up(struct ringside *r)
 {
-	if (r->hung_up)
+	if (r->hung_up || ring_state(&r->lease.ring) == STATE_SUPERSEDED)
 		return;
 	r->hung_up = r->gone = true;
 	set_hanging(r, false);

@@ -43,7 +43,9 @@ pub(crate) mod control {
 
     /// The state in which frames may follow.
     pub const LIVE: u64 = 1;
-    /// The state in which a ring has no successor.
+    /// The state in which a ring has a successor.
+    pub const SUPERSEDED: u64 = 2;
+    /// The state in which a ring has none.
     pub const ENDED: u64 = 3;
 }
 
@@ -220,7 +222,7 @@ mod tests {
         ] {
             assert_eq!(have, want);
         }
-        assert_eq!((control::LIVE, control::ENDED), (state("LIVE"), state("ENDED")));
+        assert_eq!([control::LIVE, control::SUPERSEDED, control::ENDED], ["LIVE", "SUPERSEDED", "ENDED"].map(state));
         let kinds = [frame::PAD, frame::ROWS, frame::DELETES, frame::EVENTS, frame::MARK];
         assert_eq!(kinds, ["PAD", "ROWS", "DELETES", "EVENTS", "MARK"].map(kind));
         assert_eq!([frame::FIRST, frame::LAST, frame::KEYFRAME], ["FIRST", "LAST", "KEYFRAME"].map(flag));

@@ -74,7 +74,9 @@ impl Subscription {
         if self.hopeless(error.kind()) {
             return Err(error);
         }
-        self.tell_gone();
+        if self.away.refused.is_none() {
+            self.tell_gone(); // who refuses is not gone
+        }
         self.stats.away = Some(error);
         self.away.due = Some(Instant::now() + self.away.pause);
         self.away.pause = (self.away.pause * 2).min(MOST_PAUSE);

@@ -310,8 +310,9 @@ impl Subscription {
     }
 
     fn ask_socket(&mut self) {
+        let superseded = self.ring.as_ref().map_or(false, |r| r.acquire(control::STATE) == control::SUPERSEDED);
         if let Some(line) = &mut self.line {
-            if !line.hung_up && line.socket.hung_up() {
+            if !line.hung_up && !superseded && line.socket.hung_up() {
                 // What was committed before is in the ring and comes first.
                 line.hung_up = true;
                 self.news.gone = true;

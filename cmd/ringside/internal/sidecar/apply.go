@@ -42,11 +42,11 @@ func (s *Sidecar) apply(p *plan, now time.Time) (*Changes, error) {
 	ended := s.dismiss(p.leaving, done, now)
 	s.setRings(list)
 	s.patterns = p.patterns
-	s.turnOut()
 	s.unlockGrown()
 	for _, e := range replaced {
 		s.supersede(e, finishPatience)
 	}
+	s.background.Go(func() { s.turnOut(replaced) })
 	for _, e := range ended {
 		s.background.Go(func() { _ = e.finish(shm.StateEnded, finishPatience) })
 	}
@@ -183,9 +183,15 @@ func (s *Sidecar) dismiss(rings []*ring, done *Changes, now time.Time) (ended []
 	return ended
 }
 
-// turnOut takes back the leases of those whom no rule lets in any more. What was
-// lent to them was replaced. The caller holds the mutex.
-func (s *Sidecar) turnOut() {
+// turnOut takes back the leases of those whom no rule lets in any more, when what
+// was lent to them was replaced and says so: who hears of a hang-up alone takes the
+// sidecar for gone.
+func (s *Sidecar) turnOut(replaced []*epoch) {
+	for _, e := range replaced {
+		<-e.finished
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for l := range s.leases {
 		for _, r := range s.rings {
 			if r.config.Name == l.Ring && denied(r.rules, l.Peer) {
