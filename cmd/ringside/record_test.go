@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -76,6 +77,11 @@ func TestRecordIsReadWhole(t *testing.T) {
 	nobody.run("tail", "--file", file, "--map", "percpu", "-n", "3").exits(exitOK, "==> percpu <==")
 	nobody.run("tail", "--file", file, "--map", "nope").exits(exitConfig, "no such source", "it has percpu, typed")
 	nobody.run("tail", "--file", file, "--from", "head").exits(exitUsage, "does not go with --file")
+	all := nobody.run("tail", "--file", file, "--map", "typed", "-o", "jsonl").exits(exitOK).stdout
+	newest := nobody.run("tail", "--file", file, "--map", "typed", "-o", "jsonl", "--from", "keyframe").exits(exitOK).stdout
+	if scan := regexp.MustCompile(`"scan":\d+`).FindString(newest); !strings.HasSuffix(all, newest) || strings.Count(all, scan+",") != strings.Count(newest, "\n") {
+		t.Errorf("from the newest keyframe on: %s", newest)
+	}
 	nobody.run("tail", "--file", s.bin).exits(exitConfig, s.bin)
 	nobody.run("record", filepath.Join(dir, "b.ring"), "--bytes", "64KiB").exits(exitUsage, "too small for this ring", "keep at least 1048576")
 }

@@ -38,7 +38,8 @@ again; then it ends with exit code 69. When the sidecar hangs, tail says so and
 goes on waiting.
 
 With --file it prints a ring that 'ringside record' has written, from its oldest
-frame to its end; nothing need run for that.
+frame, or with --from keyframe from its newest complete scan, to its end; nothing
+need run for that.
 
    ringside tail --map flows
    ringside tail -o jsonl -n 1000 | jq .value.bytes
@@ -104,12 +105,14 @@ func tailed(c *cli.Context, start ringside.Start) (*ringside.Subscription, error
 	if file == "" {
 		return ringside.Attach(c.Context, o)
 	}
-	for _, flag := range []string{"ring", "from"} {
-		if c.IsSet(flag) {
-			return nil, usageError("--%s does not go with --file: a file is one ring, read from its oldest frame", flag)
-		}
+	switch {
+	case c.IsSet("ring"):
+		return nil, usageError("--ring does not go with --file: a file is one ring")
+	case !c.IsSet("from"):
+		o.Start = ringside.StartOldest
+	case start == ringside.StartHead:
+		return nil, usageError("--from head does not go with --file: nothing comes next in a file")
 	}
-	o.Start = ringside.StartDefault
 	sub, err := ringside.OpenFile(file, o)
 	if err != nil {
 		return nil, withCode(exitConfig, err)
