@@ -27,8 +27,9 @@ type EventDestination interface {
 	// Claim begins a frame for an event of least bytes, and for as many more as
 	// take most bytes in a ringbuf, headers included.
 	Claim(ctx context.Context, least, most int) error
-	// Add copies an event into the frame, or reports that it has no room left.
-	Add(event []byte) bool
+	// Add copies events of one length into the frame, count of them and one every
+	// stride bytes, and says how many of them it had room for.
+	Add(events []byte, length, stride, count int) (added int)
 	// Commit makes the frame visible; timeNS is CLOCK_MONOTONIC.
 	Commit(timeNS int64)
 	// Abort gives the frame up; nothing becomes visible.

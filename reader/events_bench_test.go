@@ -33,14 +33,13 @@ func (d *benchFrames) Claim(context.Context, int, int) error {
 	return nil
 }
 
-func (d *benchFrames) Add(event []byte) bool {
-	if d.used+len(event) > len(d.frame) {
-		return false
+func (d *benchFrames) Add(events []byte, length, stride, count int) (added int) {
+	for ; added < count && d.used+length <= len(d.frame); added++ {
+		copy(d.frame[d.used:], events[added*stride:][:length])
+		d.used += (length + 7) &^ 7
 	}
-	copy(d.frame[d.used:], event)
-	d.used += (len(event) + 7) &^ 7
-	d.events++
-	return true
+	d.events += added
+	return added
 }
 
 func (d *benchFrames) Commit(int64) {

@@ -100,33 +100,37 @@ func (e *Events) frame(ctx context.Context, dst EventDestination) (progress bool
 	if e.ring.Foreign() {
 		e.shared()
 	}
-	record, err := e.ring.Peek()
+	run, err := e.ring.Peek()
 	switch {
 	case err != nil:
 		e.stats.lostBytes.Add(uint64(e.ring.Skip()))
-	case record != nil && len(record) > dst.Largest():
-		err = e.tooLarge(len(record), dst.Largest())
-	case record != nil:
-		return e.move(ctx, dst, record)
+	case run.Count > 0 && run.Length > dst.Largest():
+		err = e.tooLarge(run.Length, dst.Largest())
+	case run.Count > 0:
+		return e.move(ctx, dst, run)
 	}
 	progress = e.ring.Unreleased()
 	e.release()
 	return progress, err
 }
 
-// move fills and commits a frame whose first event is record.
-func (e *Events) move(ctx context.Context, dst EventDestination, record []byte) (progress bool, err error) {
-	least := ringbuf.Bytes(len(record))
+// move fills and commits a frame that begins with a run.
+func (e *Events) move(ctx context.Context, dst EventDestination, run ringbuf.Run) (progress bool, err error) {
+	least := run.Stride()
 	if err := dst.Claim(ctx, least, max(least, min(e.ring.Pending(), maxEventFrame))); err != nil {
 		return errors.Is(err, context.Canceled), err // the ring was replaced: again, in the new one
 	}
 	events, bytes := 0, 0
-	for record != nil && dst.Add(record) {
-		events++
-		bytes += len(record)
-		e.ring.Advance()
+	for run.Count > 0 {
+		n := dst.Add(run.Records, run.Length, run.Stride(), run.Count)
+		events += n
+		bytes += n * run.Length
+		e.ring.Advance(n)
+		if n < run.Count {
+			break
+		}
 		// An error is met again, and dealt with, as the first of the next frame.
-		record, _ = e.ring.Peek()
+		run, _ = e.ring.Peek()
 	}
 	if e.ring.Foreign() { // and may have been overwritten while we copied
 		dst.Abort()
@@ -147,7 +151,7 @@ func (e *Events) release() {
 // tooLarge leaves out a record that no frame of the ring holds. To wait for a
 // larger ring would stop all others for its sake.
 func (e *Events) tooLarge(size, largest int) error {
-	e.ring.Advance()
+	e.ring.Advance(1)
 	e.stats.tooLarge.Add(1)
 	e.stats.largest.Store(max(e.stats.largest.Load(), uint64(size)))
 	return fmt.Errorf("%w: a record of %d bytes was left out, the ring's frames hold %d; make the ring larger (rings[].bytes)", ErrTooLarge, size, largest)

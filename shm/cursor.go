@@ -177,6 +177,11 @@ func (c *Cursor) Next(buf []byte) (h Header, payload []byte, lost Loss, s Status
 	return h, nil, Loss{}, Lapped
 }
 
+func eventsOK(h *Header, payload []byte) bool {
+	_, ok := CheckEvents(h, payload)
+	return ok
+}
+
 func (c *Cursor) overtaken() bool {
 	return c.ring.shared.hw.Load()-c.pos.Offset > c.ring.geometry.DataBytes
 }

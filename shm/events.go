@@ -2,7 +2,10 @@
 
 package shm
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // A frame of events is a table of places and the bytes that lie there:
 //
@@ -30,12 +33,66 @@ func Event(h *Header, payload []byte, i int) (event []byte, ok bool) {
 	return payload[from : from+length : from+length], true
 }
 
-// eventsOK reports whether every event lies in the frame.
-func eventsOK(h *Header, payload []byte) bool {
+// EvenEvents are the events of a frame that are all of one length and lie at one
+// distance from each other, as they do where a program submits one kind of record:
+// they can be walked as rows are. Event i is Length bytes at First + i*Stride of
+// the payload, and in it.
+type EvenEvents struct {
+	First, Stride, Length uint32
+	Count                 uint32 // 0: they are not, or there are none
+}
+
+// CheckEvents reports whether all events lie in the frame, and where if that can
+// be said of all at once. In a lease the events' places can be used without looking
+// at the table again; what lies there counts as all of a payload does.
+func CheckEvents(h *Header, payload []byte) (even EvenEvents, ok bool) {
+	table := payload[int(h.KeysOffset)-HeaderBytes:][:int(h.Rows)*eventEntryBytes]
+	if even, ok = evenEvents(table, uint64(len(payload))); ok {
+		return even, true
+	}
 	for i := range int(h.Rows) {
 		if _, ok := Event(h, payload, i); !ok {
+			return EvenEvents{}, false
+		}
+	}
+	return EvenEvents{}, true
+}
+
+func evenEvents(table []byte, payload uint64) (even EvenEvents, ok bool) {
+	if len(table) == 0 {
+		return even, true
+	}
+	first, step := binary.LittleEndian.Uint64(table), uint64(0)
+	if len(table) > eventEntryBytes {
+		step = binary.LittleEndian.Uint64(table[eventEntryBytes:]) - first
+	}
+	count, length, offset := uint64(len(table)/eventEntryBytes), first>>32, uint64(uint32(first))
+	// A step of 4 G or more is one of lengths. Where the last event is in the frame
+	// no offset below it carries into a length.
+	if step>>32 != 0 || offset < HeaderBytes || offset+(count-1)*step+length > payload+HeaderBytes || !rises(table, first, step) {
+		return even, false
+	}
+	return EvenEvents{uint32(offset) - HeaderBytes, uint32(step), uint32(length), uint32(count)}, true
+}
+
+// rises reports whether each entry is step more than the one before it. It is
+// asked of every frame of events that is read, so it takes four at a time.
+func rises(table []byte, entry, step uint64) bool {
+	for ; len(table) >= 4*eventEntryBytes; table = table[4*eventEntryBytes:] {
+		wrong := binary.LittleEndian.Uint64(table) ^ entry
+		wrong |= binary.LittleEndian.Uint64(table[eventEntryBytes:]) ^ (entry + step)
+		wrong |= binary.LittleEndian.Uint64(table[2*eventEntryBytes:]) ^ (entry + 2*step)
+		wrong |= binary.LittleEndian.Uint64(table[3*eventEntryBytes:]) ^ (entry + 3*step)
+		if wrong != 0 {
 			return false
 		}
+		entry += 4 * step
+	}
+	for ; len(table) > 0; table = table[eventEntryBytes:] {
+		if binary.LittleEndian.Uint64(table) != entry {
+			return false
+		}
+		entry += step
 	}
 	return true
 }
@@ -56,19 +113,28 @@ func (e *EventPacker) Reset(claim []byte) { e.claim, e.used, e.table = claim, 0,
 // Events counts what was appended.
 func (e *EventPacker) Events() int { return len(e.table) }
 
-// Add appends an event, and reports whether there was room for it and its entry.
-func (e *EventPacker) Add(event []byte) bool {
-	room := e.Room()
-	if len(event) > room {
-		return false
+// Add appends events of one length, count of them and one every stride bytes, and
+// says for how many of them there was room, and for their entries.
+func (e *EventPacker) Add(events []byte, length, stride, count int) (added int) {
+	step := (length + eventAlign - 1) &^ (eventAlign - 1)
+	added = min(count, (len(e.claim)-e.used-len(e.table)*eventEntryBytes)/(step+eventEntryBytes))
+	e.table = slices.Grow(e.table, added)
+	entry := uint64(e.used+HeaderBytes) | uint64(length)<<32
+	for range added {
+		e.table = append(e.table, entry)
+		entry += uint64(step)
 	}
-	copy(e.claim[e.used:], event)
-	e.table = append(e.table, uint64(e.used+HeaderBytes)|uint64(len(event))<<32)
-	e.used += len(event)
-	for ; e.used%eventAlign != 0; e.used++ {
-		e.claim[e.used] = 0 // what lay there is an older frame's
+	for i := range added {
+		from, to := events[i*stride:][:length], e.claim[e.used:][:step]
+		e.used += step
+		n := 0
+		for ; n+16 <= len(from); n += 16 { // a call of memmove takes longer than a short event
+			*(*[16]byte)(to[n:]) = [16]byte(from[n:])
+		}
+		copy(to[n:], from[n:])
+		clear(to[len(from):]) // what lay there is an older frame's
 	}
-	return true
+	return added
 }
 
 // Room is the size of the largest event that Add would take now.

@@ -4,6 +4,7 @@ package shm
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"testing"
 )
@@ -16,6 +17,8 @@ func eventSource(t testing.TB, p *Publisher) *Producer {
 	}
 	return r
 }
+
+func add(e *EventPacker, event []byte) bool { return e.Add(event, len(event), 0, 1) == 1 }
 
 // Events of every length come out as they went in, until the frame is full.
 func TestEventsArePackedAndFound(t *testing.T) {
@@ -31,7 +34,7 @@ func TestEventsArePackedAndFound(t *testing.T) {
 			t.Fatal(err)
 		}
 		e.Reset(claim)
-		for n := round; e.Add(pattern[:n%97]); n++ {
+		for n := round; add(&e, pattern[:n%97]); n++ {
 			if left := e.Room(); left >= len(claim) {
 				t.Fatalf("room for %d bytes in a claim of %d", left, len(claim))
 			}
@@ -51,6 +54,34 @@ func TestEventsArePackedAndFound(t *testing.T) {
 	}
 }
 
+// Events that come many at a time are spread as those that come one by one, and
+// as many of them as there is room for.
+func TestEventsAreAddedTogether(t *testing.T) {
+	const stride = 120
+	events := bytes.Repeat([]byte("0123456789abcdef"), 64)
+	for length := range 100 {
+		one, many := bytes.Repeat([]byte{0xff}, 4096), bytes.Repeat([]byte{0xff}, 4096)
+		var a, b EventPacker
+		a.Reset(one)
+		b.Reset(many)
+		count := 0
+		for count < 8 && add(&a, events[count*stride:][:length]) {
+			count++
+		}
+		if added := b.Add(events, length, stride, 3) + b.Add(events[3*stride:], length, stride, 5); added != count {
+			t.Errorf("%d events of %d bytes added, %d one by one", added, length, count)
+		}
+		if a.Content(1) != b.Content(1) || !bytes.Equal(one, many) {
+			t.Errorf("%d bytes are laid out in another way", length)
+		}
+	}
+	var e EventPacker
+	e.Reset(make([]byte, 100))
+	if added := e.Add(events, 16, 24, 10); added != 4 || e.Events() != 4 {
+		t.Errorf("%d events added to a claim with room for 4", added)
+	}
+}
+
 // An empty frame of events is one, too, and events fill a claim to its last byte.
 func TestEventsAtTheEdges(t *testing.T) {
 	var e EventPacker
@@ -58,12 +89,56 @@ func TestEventsAtTheEdges(t *testing.T) {
 	if c := e.Content(0); c.Rows != 0 || c.Bytes != 0 || c.KeysOffset != 0 {
 		t.Errorf("%+v", c)
 	}
-	if room := e.Room(); room != 56 || EventBytes(room) != 64 || !e.Add(make([]byte, room)) || e.Add(nil) {
+	if room := e.Room(); room != 56 || EventBytes(room) != 64 || !add(&e, make([]byte, room)) || add(&e, nil) {
 		t.Errorf("room for %d bytes in 64", room)
 	}
 	if c := e.Content(0); c.Bytes != 64 || c.KeysOffset != 56 {
 		t.Errorf("%+v", c)
 	}
+}
+
+// FuzzCheckEvents: whether events are even or not, what is said of all at once is
+// what is said of each.
+func FuzzCheckEvents(f *testing.F) {
+	table := func(entries ...uint64) (b []byte) {
+		for _, e := range entries {
+			b = binary.LittleEndian.AppendUint64(b, e)
+		}
+		return b
+	}
+	f.Add(table())
+	f.Add(table(64 | 8<<32))
+	f.Add(table(64|8<<32, 72|8<<32, 80|8<<32, 88|8<<32, 96|8<<32))
+	f.Add(table(64|8<<32, 72|8<<32, 80|8<<32, 88|8<<32, 104|8<<32))
+	f.Add(table(64|8<<32, 64|8<<32))
+	f.Add(table(72|8<<32, 64|8<<32))                                    // backwards
+	f.Add(table(64|8<<32, 64|9<<32, 64|10<<32))                         // ever longer
+	f.Add(table(64, 0xfffffff0, 0x1_ffffff9c))                          // far beyond the end
+	f.Add(table(0xffffffc0|4<<32, 0x40|5<<32, 0xc0|5<<32, 0x140|5<<32)) // a carry into the length
+	f.Add(table(64|8<<32, 72|8<<32, 80|0xffffffff<<32))
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		rows := len(payload) / eventEntryBytes
+		h := Header{Kind: KindEvents, Rows: uint32(rows), KeysOffset: HeaderBytes, KeyStride: eventEntryBytes}
+		even, ok := CheckEvents(&h, payload)
+		if even.Count != 0 && (!ok || int(even.Count) != rows) {
+			t.Fatalf("%+v of %d, %v", even, rows, ok)
+		}
+		all := true
+		for i := range rows {
+			event, in := Event(&h, payload, i)
+			all = all && in
+			if even.Count == 0 {
+				continue
+			}
+			at := int(even.First) + i*int(even.Stride)
+			if got := payload[at:][:even.Length]; !in || len(got) != len(event) || len(got) > 0 && &got[0] != &event[0] {
+				t.Fatalf("event %d of %+v", i, even)
+			}
+		}
+		if ok != all {
+			t.Fatalf("%v, one by one %v", ok, all)
+		}
+	})
 }
 
 func TestEventsOutsideTheirFrameAreCorrupt(t *testing.T) {

@@ -208,7 +208,7 @@ func eventGoldens() []golden {
 				var e EventPacker
 				e.Reset(b)
 				for _, n := range lengths {
-					e.Add(pattern(n))
+					add(&e, pattern(n))
 				}
 				r.Commit(e.Content(5_000_000_000))
 			}

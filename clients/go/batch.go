@@ -105,6 +105,7 @@ type Batch struct {
 	valueStride  uint32
 	valueSize    uint32
 	realtimeDiff int64
+	even         shm.EvenEvents
 }
 
 // Key is row i's key, 0 <= i < Rows. The bytes must not be written.
@@ -142,8 +143,9 @@ func (b *Batch) remark(kind Kind, lost Loss) *Batch {
 	return b
 }
 
-// frame makes b the batch of a frame that the cursor has checked.
-func (b *Batch) frame(src *Source, h *shm.Header, payload []byte, realtime int64) {
+// frame makes b the batch of a frame that the cursor has checked. It reports
+// whether its events are in it, as all others must be.
+func (b *Batch) frame(src *Source, h *shm.Header, payload []byte, realtime int64) (ok bool) {
 	*b = Batch{
 		Kind: kindOf(h.Kind), Source: src, Rows: int(h.Rows), Seq: h.Seq, Scan: h.Scan, TimeNS: h.TimeNS,
 		First: h.Flags&shm.FlagFirst != 0, Last: h.Flags&shm.FlagLast != 0, Keyframe: h.Flags&shm.FlagKeyframe != 0,
@@ -152,4 +154,9 @@ func (b *Batch) frame(src *Source, h *shm.Header, payload []byte, realtime int64
 		valuesAt: h.ValuesOffset - shm.HeaderBytes, valueStride: h.ValueStride, valueSize: uint32(src.ValueSize),
 		realtimeDiff: realtime,
 	}
+	if h.Kind != shm.KindEvents {
+		return true
+	}
+	b.even, ok = shm.CheckEvents(h, payload)
+	return ok
 }

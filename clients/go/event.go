@@ -22,6 +22,10 @@ func (b *Batch) Event(i int) []byte {
 	if b.Kind != KindEvents || uint(i) >= uint(b.rows) {
 		panic(outOfRange(i, b.rows))
 	}
+	if e := &b.even; e.Count > 0 {
+		at := uint64(e.First) + uint64(i)*uint64(e.Stride)
+		return b.payload[at : at+uint64(e.Length) : at+uint64(e.Length)]
+	}
 	// Read once, then bounded: the next moment it may be another.
 	entry := binary.LittleEndian.Uint64(b.payload[int(b.keysAt)+i*eventEntry:])
 	from, length := uint64(uint32(entry)), entry>>32
@@ -30,17 +34,6 @@ func (b *Batch) Event(i int) []byte {
 	}
 	from -= shm.HeaderBytes
 	return b.payload[from : from+length : from+length]
-}
-
-// eventsOK reports whether all events lie in their frame. A frame that is
-// delivered as a copy has been checked by the cursor.
-func eventsOK(h *shm.Header, payload []byte) bool {
-	for i := range int(h.Rows) {
-		if _, ok := shm.Event(h, payload, i); !ok {
-			return false
-		}
-	}
-	return true
 }
 
 // Events shows the records of a ring buffer as Go values in place. T is compared

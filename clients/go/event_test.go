@@ -41,7 +41,7 @@ func (f *feed) events(t testing.TB, events ...[]byte) {
 	var packer shm.EventPacker
 	packer.Reset(claim)
 	for _, e := range events {
-		if !packer.Add(e) {
+		if packer.Add(e, len(e), 0, 1) == 0 {
 			t.Fatal("no room")
 		}
 	}

@@ -16,27 +16,42 @@ func (e *Events[T]) In(b *Batch) iter.Seq2[*T, []byte] {
 		if !e.fitOf(b, KindEvents).ok {
 			return
 		}
+		first, stride, length := e.even(b)
 		for i := range b.Rows {
-			event := b.Event(i)
-			if len(event) < e.size {
+			var event []byte
+			if length >= 0 {
+				event = b.payload[first+i*stride:][:length]
+			} else if event = e.uneven(b, i); event == nil {
 				continue
 			}
-			if !yield(recordOf[T](event[:e.size], e.align), event[e.size:]) {
+			if !yield((*T)(unsafe.Pointer(unsafe.SliceData(event[:e.size]))), event[e.size:]) {
 				return
 			}
 		}
 	}
 }
 
-// recordOf is the Go value at the front of an event. What is said in
-// rows_unsafe.go makes it sound: Event has bounded the bytes, of which there are
+// even says how to walk b as rows; length is -1 if it has to be walked event by event.
+func (e *Events[T]) even(b *Batch) (first, stride, length int) {
+	x := &b.even
+	first, stride, length = int(x.First), int(x.Stride), int(x.Length)
+	if x.Count == 0 || length < e.size || (uintptr(unsafe.Pointer(unsafe.SliceData(b.payload[first:])))|uintptr(stride))&uintptr(e.align-1) != 0 {
+		return 0, 0, -1
+	}
+	return first, stride, length
+}
+
+// uneven is an event that is shown, aligned as T has to be, or nil. What is said in
+// rows_unsafe.go makes a T of it: Event has bounded the bytes, of which there are
 // as many as T has, and any bits are a T. The publisher aligns events to 8, but
 // nothing may be built on that: one that lies elsewhere is copied.
-func recordOf[T any](event []byte, align int) *T {
-	p := unsafe.Pointer(unsafe.SliceData(event))
-	if uintptr(p)&uintptr(align-1) != 0 {
-		p = unsafe.Pointer(unsafe.SliceData(alignedBytes(len(event))))
-		copy(unsafe.Slice((*byte)(p), len(event)), event)
+func (e *Events[T]) uneven(b *Batch, i int) []byte {
+	event := b.Event(i)
+	if len(event) < e.size {
+		return nil
 	}
-	return (*T)(p)
+	if uintptr(unsafe.Pointer(unsafe.SliceData(event)))&uintptr(e.align-1) == 0 {
+		return event
+	}
+	return append(alignedBytes(len(event))[:0], event...)
 }

@@ -85,13 +85,12 @@ func (s *Subscription) lend(ctx context.Context, read func(*Batch)) (called, val
 		read(b)
 		return true, true
 	}
-	if h.Kind == shm.KindEvents && !eventsOK(&h, lent) {
+	if !s.frame.frame(src, &h, lent, s.ring().RealtimeOffsetNS()) {
 		if s.cursor.Valid() { // and so it was written
 			s.err = fmt.Errorf("%w: frame %d has events outside itself", ErrCorrupt, h.Seq)
 		}
 		return false, false
 	}
-	s.frame.frame(src, &h, lent, s.ring().RealtimeOffsetNS())
 	s.frame.lent = true
 	read(&s.frame)
 	if valid = s.cursor.Valid(); valid {

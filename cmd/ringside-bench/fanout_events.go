@@ -227,7 +227,9 @@ func (p *packed) Claim(ctx context.Context, least, most int) error {
 }
 
 // Add implements reader.EventDestination.
-func (p *packed) Add(event []byte) bool { return p.packer.Add(event) }
+func (p *packed) Add(events []byte, length, stride, count int) int {
+	return p.packer.Add(events, length, stride, count)
+}
 
 // Commit implements reader.EventDestination.
 func (p *packed) Commit(timeNS int64) { p.into.Commit(p.packer.Content(uint64(timeNS))) }

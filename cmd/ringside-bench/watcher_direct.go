@@ -55,12 +55,12 @@ func (w *watcher) openDirectBusy(ctx context.Context, m *ebpf.Map) (loop func() 
 	r.Resync()
 	return func() (err error) {
 		for err == nil && ctx.Err() == nil {
-			var record []byte
-			if record, err = r.Peek(); record == nil {
+			var run ours.Run
+			if run, err = r.Peek(); run.Count == 0 {
 				continue
 			}
-			w.arrived(shm.Monotonic(), record)
-			r.Advance()
+			w.arrived(shm.Monotonic(), run.Records[:run.Length])
+			r.Advance(1)
 			r.Release()
 		}
 		return errors.Join(err, r.Close(), m.Close())

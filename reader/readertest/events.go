@@ -55,12 +55,18 @@ func (e *Events) Claim(ctx context.Context, least, most int) error {
 }
 
 // Add implements reader.EventDestination.
-func (e *Events) Add(event []byte) bool {
+func (e *Events) Add(events []byte, length, stride, count int) (added int) {
+	for ; added < count && e.add(events[added*stride:][:length]); added++ {
+	}
+	if added == 0 && len(e.frame) == 0 {
+		e.tb.Errorf("an event of %d bytes does not fit what was claimed for it, %d", length, e.room)
+	}
+	return added
+}
+
+func (e *Events) add(event []byte) bool {
 	need := (len(event)+7)&^7 + 8
 	if !e.open || need > e.room || len(event) > e.Most {
-		if len(e.frame) == 0 {
-			e.tb.Errorf("an event of %d bytes does not fit what was claimed for it, %d", len(event), e.room)
-		}
 		return false
 	}
 	if e.OnAdd != nil {

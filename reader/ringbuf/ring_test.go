@@ -5,6 +5,7 @@ package ringbuf
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 	"testing"
 )
 
@@ -38,10 +39,62 @@ func (f *fake) write(flags uint32, record []byte) {
 func (f *fake) expect(t *testing.T, want string) {
 	t.Helper()
 	got, err := f.Peek()
-	if err != nil || got == nil || string(got) != want {
+	if first, ok := got.first(); err != nil || !ok || first != want {
 		t.Fatalf("%q, %v; expected %q", got, err, want)
 	}
-	f.Advance()
+	f.Advance(1)
+}
+
+func (r Run) first() (record string, ok bool) {
+	if r.Count == 0 {
+		return "", false
+	}
+	return string(r.Records[:r.Length]), true
+}
+
+// Records of one length are lent together, round the end of the buffer, too; one
+// of another length, or discarded, or busy, ends the run.
+func TestRunsOfRecords(t *testing.T) {
+	for name, c := range map[string]struct {
+		flags uint32
+		last  string
+		runs  []string
+	}{
+		"alike":     {0, "d", []string{"abcd"}},
+		"longer":    {0, "de", []string{"abc", "de"}},
+		"discarded": {discardBit, "d", []string{"abc"}},
+		"busy":      {busyBit, "d", []string{"abc"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(64, 1<<20+48)
+			for _, r := range []string{"a", "b", "c"} {
+				f.write(0, []byte(r))
+			}
+			f.write(c.flags, []byte(c.last))
+			var runs []string
+			for {
+				run, err := f.Peek()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if run.Count == 0 {
+					break
+				}
+				got := ""
+				for i := range run.Count {
+					got += string(run.Records[i*run.Stride():][:run.Length])
+				}
+				if end := (run.Count-1)*run.Stride() + run.Length; len(run.Records) != end || cap(run.Records) != end {
+					t.Errorf("%d records in %d bytes", run.Count, len(run.Records))
+				}
+				runs = append(runs, got)
+				f.Advance(run.Count)
+			}
+			if !slices.Equal(runs, c.runs) {
+				t.Errorf("%q, expected %q", runs, c.runs)
+			}
+		})
+	}
 }
 
 // Positions do not begin at 0 for who comes later, and wrap around the buffer.
@@ -51,7 +104,7 @@ func TestRingGoesOnAndRound(t *testing.T) {
 		f.write(0, []byte("0123456789"))
 		f.write(discardBit, []byte("x"))
 		f.expect(t, "0123456789")
-		if got, err := f.Peek(); got != nil || err != nil || !f.Unreleased() {
+		if got, err := f.Peek(); got.Count != 0 || err != nil || !f.Unreleased() {
 			t.Fatalf("%q, %v", got, err)
 		}
 		f.Release()
@@ -87,7 +140,7 @@ func TestRingResync(t *testing.T) {
 			if _, err := f.Peek(); err != nil {
 				t.Fatal(err)
 			}
-			f.Advance() // copied, and not yet released
+			f.Advance(1) // copied, and not yet released
 			wordOf(f.consumerPage).store(1<<20 + uint64(c.theirs))
 			if !f.Foreign() {
 				t.Fatal("not noticed")
@@ -95,7 +148,8 @@ func TestRingResync(t *testing.T) {
 			if moved := f.Resync(); moved != c.moved {
 				t.Errorf("moved %d", moved)
 			}
-			if got, err := f.Peek(); err != nil || string(got) != c.want {
+			got, err := f.Peek()
+			if first, _ := got.first(); err != nil || first != c.want {
 				t.Errorf("%q, %v; expected %q", got, err, c.want)
 			}
 		})
@@ -114,18 +168,18 @@ func FuzzRing(f *testing.F) {
 		copy(x.data, content)
 		copy(x.data[256:], content)
 		for range 2 * 256 / HeaderBytes {
-			record, err := x.Peek()
+			run, err := x.Peek()
 			x.Ready()
-			if err != nil && !errors.Is(err, ErrCorrupt) || len(record) > 256 {
-				t.Fatalf("%d bytes, %v", len(record), err)
+			if err != nil && !errors.Is(err, ErrCorrupt) || len(run.Records) > 256 {
+				t.Fatalf("%d bytes, %v", len(run.Records), err)
 			}
 			if err != nil {
 				x.Skip()
 			}
-			if record == nil && err == nil {
+			if run.Count == 0 && err == nil {
 				return
 			}
-			x.Advance()
+			x.Advance(run.Count)
 			x.Release()
 		}
 		if _, err := x.Peek(); err == nil && x.Ready() {

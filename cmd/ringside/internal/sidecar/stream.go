@@ -155,7 +155,9 @@ func (d *eventDestination) Claim(ctx context.Context, least, most int) error {
 	return err
 }
 
-func (d *eventDestination) Add(event []byte) bool { return d.packer.Add(event) }
+func (d *eventDestination) Add(events []byte, length, stride, count int) int {
+	return d.packer.Add(events, length, stride, count)
+}
 
 func (d *eventDestination) Commit(timeNS int64) {
 	d.dst.producer.Commit(d.packer.Content(uint64(timeNS)))

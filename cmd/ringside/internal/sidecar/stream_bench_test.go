@@ -33,7 +33,7 @@ func BenchmarkEventFrames(b *testing.B) {
 				b.SetBytes(int64(size))
 				b.ReportAllocs()
 				for b.Loop() {
-					if open && d.Add(event) {
+					if open && d.Add(event, size, 0, 1) > 0 {
 						continue
 					}
 					if open {
@@ -42,7 +42,7 @@ func BenchmarkEventFrames(b *testing.B) {
 					if err := d.Claim(ctx, shm.EventBytes(size), 128<<10); err != nil {
 						b.Fatal(err)
 					}
-					open = d.Add(event)
+					open = d.Add(event, size, 0, 1) > 0
 				}
 				d.Abort()
 			})
