@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package lab
+package lab_test
 
 import (
 	"errors"
@@ -11,12 +11,13 @@ import (
 	"github.com/cilium/ebpf/ringbuf"
 
 	"github.com/ringside-bpf/ringside/bpf/bpftest"
+	"github.com/ringside-bpf/ringside/bpf/lab"
 )
 
 func TestEmitterKeepsItsSchedule(t *testing.T) {
 	bpftest.RequireRoot(t)
 	m := bpftest.NewMap(t, &ebpf.MapSpec{Type: ebpf.RingBuf, MaxEntries: 4096})
-	e, err := OpenEmitter(m)
+	e, err := lab.OpenEmitter(m)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,22 +31,22 @@ func TestEmitterKeepsItsSchedule(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	var last Record
+	var last lab.Record
 	for i := range records {
 		raw, err := r.Read()
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, ok := ParseRecord(raw.RawSample)
+		got, ok := lab.ParseRecord(raw.RawSample)
 		if !ok || got.SentNS < got.DueNS || i > 0 && got.DueNS != last.DueNS+uint64(period) {
 			t.Errorf("%+v comes after %+v", got, last)
 		}
 		last = got
 	}
-	if err := e.Emit(4096, time.Nanosecond); !errors.Is(err, ErrNoRoom) {
+	if err := e.Emit(4096, time.Nanosecond); !errors.Is(err, lab.ErrNoRoom) {
 		t.Errorf("nobody reads, and it says %v", err)
 	}
-	if _, ok := ParseRecord(make([]byte, RecordBytes-1)); ok {
+	if _, ok := lab.ParseRecord(make([]byte, lab.RecordBytes-1)); ok {
 		t.Error("half a record was taken for one")
 	}
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package lab
+package lab_test
 
 import (
 	"errors"
@@ -13,13 +13,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ringside-bpf/ringside/bpf/bpftest"
+	"github.com/ringside-bpf/ringside/bpf/lab"
 )
 
 func TestCallsAreCountedAndTimed(t *testing.T) {
 	bpftest.RequireRoot(t)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	c, err := OpenCalls()
+	c, err := lab.OpenCalls()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +56,7 @@ func TestProbeSeesTimers(t *testing.T) {
 	bpftest.RequireRoot(t)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	p, err := OpenProbe(filepath.Join(t.TempDir(), "tracefs"))
+	p, err := lab.OpenProbe(filepath.Join(t.TempDir(), "tracefs"))
 	if err != nil {
 		bpftest.Skip(t, "needs tracefs and its timers: %v", err)
 	}
@@ -72,14 +73,14 @@ func TestProbeSeesTimers(t *testing.T) {
 
 func TestWritersWrite(t *testing.T) {
 	const first, keys = 100, 50
-	for _, kind := range []Kind{Count, Churn} {
-		m := bpftest.NewMap(t, &ebpf.MapSpec{Type: ebpf.Hash, KeySize: 4, ValueSize: ValueBytes, MaxEntries: 1000})
+	for _, kind := range []lab.Kind{lab.Count, lab.Churn, lab.Insert} {
+		m := bpftest.NewMap(t, &ebpf.MapSpec{Type: ebpf.Hash, KeySize: 4, ValueSize: lab.ValueBytes, MaxEntries: 1000})
 		for key := range uint32(200) {
-			if err := m.Put(key, Value(key)); err != nil {
+			if err := m.Put(key, lab.Value(key)); err != nil {
 				t.Fatal(err)
 			}
 		}
-		w, err := OpenWriter(m, kind, first, keys)
+		w, err := lab.OpenWriter(m, kind, first, keys)
 		if err != nil {
 			bpftest.Skip(t, "needs SYSCALL programs with bpf_loop: %v", err)
 		}
@@ -89,13 +90,13 @@ func TestWritersWrite(t *testing.T) {
 		w.Close()
 		touched := 0
 		for key := range uint32(200) {
-			var v [ValueWords]uint64
+			var v [lab.ValueWords]uint64
 			err := m.Lookup(key, &v)
-			changed := err != nil || v != Value(key)
+			changed := err != nil || v != lab.Value(key)
 			if changed {
 				touched++
 			}
-			if inside := key >= first && key < first+keys; changed && !inside || kind == Churn && err == nil && v != Value(key) {
+			if inside := key >= first && key < first+keys; changed && !inside || kind != lab.Count && err == nil && v != lab.Value(key) {
 				t.Errorf("%s: key %d has %x, %v", kind, key, v, err)
 			}
 		}

@@ -10,6 +10,7 @@ char __license[] SEC("license") = "Dual BSD/GPL";
 
 const volatile __u32 first = 0; /* key that is touched */
 const volatile __u32 keys = 1;  /* how many are */
+const volatile __u32 flags = 0; /* of an update */
 
 #define WORDS 4
 #define STEPS 4000 /* a run: about a millisecond */
@@ -50,13 +51,13 @@ static long churn_one(__u32 i, void *ctx)
 	__u32 key = first + random % keys;
 	struct telling value;
 
-	if (random >> 31) {
+	if (random >> 31 && flags != BPF_EXIST) {
 		bpf_map_delete_elem(&target, &key);
 		return 0;
 	}
 	for (__u32 w = 0; w < WORDS; w++)
 		value.words[w] = (__u64)(key + w) << 32 | (__u32)~(key + w);
-	bpf_map_update_elem(&target, &key, &value, 0);
+	bpf_map_update_elem(&target, &key, &value, flags);
 	return 0;
 }
 

@@ -18,7 +18,22 @@ const (
 	Count Kind = writerProgCount
 	// Churn puts in and takes out keys, half and half. Values need ValueBytes.
 	Churn Kind = writerProgChurn
+	// Insert is Churn without overwriting keys that are there.
+	Insert Kind = "insert"
+	// Overwrite is Churn of keys that are there, without taking them out.
+	Overwrite Kind = "overwrite"
 )
+
+// program is the one that does it, with flags for its updates.
+func (k Kind) program() (name string, flags ebpf.MapUpdateFlags) {
+	switch k {
+	case Insert:
+		return writerProgChurn, ebpf.UpdateNoExist
+	case Overwrite:
+		return writerProgChurn, ebpf.UpdateExist
+	}
+	return string(k), ebpf.UpdateAny
+}
 
 // Values that Churn puts in.
 const (
@@ -54,8 +69,9 @@ func OpenWriter(m *ebpf.Map, kind Kind, first, keys uint32) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
+	program, flags := kind.program()
 	for name := range spec.Programs {
-		if name != string(kind) { // it may not fit the map
+		if name != program { // it may not fit the map
 			delete(spec.Programs, name)
 		}
 	}
@@ -66,7 +82,7 @@ func OpenWriter(m *ebpf.Map, kind Kind, first, keys uint32) (*Writer, error) {
 	target := spec.Maps[writerMapTarget]
 	target.Type, target.Flags, target.MaxEntries = info.Type, info.Flags, info.MaxEntries
 	target.ValueSize, target.Key, target.Value = info.ValueSize, nil, nil
-	for name, value := range map[string]uint32{writerVarFirst: first, writerVarKeys: keys} {
+	for name, value := range map[string]uint32{writerVarFirst: first, writerVarKeys: keys, writerVarFlags: uint32(flags)} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return nil, err
 		}
@@ -75,7 +91,7 @@ func OpenWriter(m *ebpf.Map, kind Kind, first, keys uint32) (*Writer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load a program that writes to a %s map: %w", info.Type, err)
 	}
-	return &Writer{coll, coll.Programs[string(kind)]}, nil
+	return &Writer{coll, coll.Programs[program]}, nil
 }
 
 // Start lets so many threads write until stop is called, which returns when all

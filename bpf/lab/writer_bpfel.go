@@ -26,6 +26,7 @@ const (
 	writerProgChurn = "churn"
 	writerProgCount = "count"
 	writerVarFirst  = "first"
+	writerVarFlags  = "flags"
 	writerVarKeys   = "keys"
 )
 
@@ -87,6 +88,7 @@ type writerMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type writerVariableSpecs struct {
 	First *ebpf.VariableSpec `ebpf:"first"`
+	Flags *ebpf.VariableSpec `ebpf:"flags"`
 	Keys  *ebpf.VariableSpec `ebpf:"keys"`
 }
 
@@ -124,6 +126,7 @@ func (m *writerMaps) Close() error {
 // It can be passed to loadWriterObjects or ebpf.CollectionSpec.LoadAndAssign.
 type writerVariables struct {
 	First *ebpf.Variable `ebpf:"first"`
+	Flags *ebpf.Variable `ebpf:"flags"`
 	Keys  *ebpf.Variable `ebpf:"keys"`
 }
 
