@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Callable
 
 import numpy
 
 from .types import Field, Type
+
+#: of memory, rows, the offset of the first and the stride from one to the next
+Maker = Callable[[Any, int, int, int], numpy.ndarray]
 
 _RAW = {1: "<u1", 2: "<u2", 4: "<u4", 8: "<u8"}
 
@@ -88,13 +91,15 @@ def field_of(f: Field, array: numpy.ndarray) -> numpy.ndarray:
     return number >> up
 
 
-def column(memory: Any, rows: int, place: tuple[int, int], form: numpy.dtype, slots: tuple[int, int] | None) -> numpy.ndarray:
-    """Rows that lie in memory at a place, which is an offset and a stride: a view,
-    which keeps the memory alive. slots: how many values each row has, one for each
-    CPU, and how far they are apart."""
-    at, stride = place
-    if rows == 0 or form.itemsize == 0:
-        return numpy.empty((rows, slots[0]) if slots else (rows,), form)
+def maker(form: numpy.dtype, slots: tuple[int, int] | None) -> Maker:
+    """What makes an array of rows that lie in memory: a view, which keeps the memory
+    alive. slots: how many values each row has, one for each CPU, and how far they are
+    apart."""
     if slots:
-        return numpy.ndarray((rows, slots[0]), form, memory, at, (stride, slots[1]))
-    return numpy.ndarray((rows,), form, memory, at, (stride,))
+        cpus, apart = slots
+        if form.itemsize == 0:
+            return lambda memory, rows, at, stride: numpy.empty((rows, cpus), form)
+        return lambda memory, rows, at, stride: numpy.ndarray((rows, cpus), form, memory, at, (stride, apart))
+    if form.itemsize == 0:
+        return lambda memory, rows, at, stride: numpy.empty(rows, form)
+    return lambda memory, rows, at, stride: numpy.ndarray((rows,), form, memory, at, (stride,))

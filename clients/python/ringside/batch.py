@@ -6,7 +6,6 @@ from __future__ import annotations
 from typing import Any, Callable, Iterator, NamedTuple, Sequence
 
 from . import _ringside
-from .errors import Overwritten
 
 try:
     from . import arrays
@@ -58,9 +57,13 @@ class Batch(_ringside.Batch):
     ``first``, ``last`` and ``keyframe`` say where in a scan it is, ``source`` is its
     :class:`Source` (None of a remark), ``seq``, ``scan`` and ``source_seq`` number it,
     and ``time_ns`` is the CLOCK_MONOTONIC time when its rows had been read.
+
+    ``keys`` (of rows and deletes) and ``values`` (of rows) are structured arrays, values
+    of a per-CPU map with the CPUs as a second axis; without numpy they are sequences of
+    memoryviews. None: this kind has none.
     """
 
-    __slots__ = ("_keys", "_values")
+    __slots__ = ()
 
     def __repr__(self) -> str:
         name = f" of {self.source.name!r}" if self.source else ""
@@ -72,33 +75,15 @@ class Batch(_ringside.Batch):
         lost = self._lost
         return Loss(*lost) if lost else None
 
-    @property
-    def keys(self) -> Any:
-        """The keys of rows and deletes: a structured array, or without numpy a sequence
-        of memoryviews. None: this kind has none."""
-        try:
-            return self._keys
-        except AttributeError:
-            pass
-        place = self._key_column
-        if place and not arrays:
-            return Column(self, self.key)
-        self._keys = arrays.column(self._hold(), len(self), place, self.source.key_dtype, None) if place else None
-        return self._keys
+    if not arrays:
 
-    @property
-    def values(self) -> Any:
-        """The values of rows, as :attr:`keys`; of a per-CPU map with the CPUs as a second
-        axis."""
-        try:
-            return self._values
-        except AttributeError:
-            pass
-        place, source = self._value_column, self.source
-        if place and not arrays:
-            return Column(self, self.value)
-        self._values = arrays.column(self._hold(), len(self), place, source.value_dtype, source._slots) if place else None
-        return self._values
+        @property
+        def keys(self) -> Any:
+            return Column(self, self.key) if self._key_column else None
+
+        @property
+        def values(self) -> Any:
+            return Column(self, self.value) if self._value_column else None
 
     def key(self, i: int) -> memoryview:
         """The bytes of one key."""
@@ -141,39 +126,12 @@ class Batch(_ringside.Batch):
         for event in self.events():
             yield t.decoder(event, 0) if t and t.size <= len(event) else bytes(event)
 
-    def _view(self, at: int, size: int) -> memoryview:
-        return memoryview(self._frame)[at : at + size]
-
 
 class LeasedBatch(Batch):
     """A batch of :meth:`Subscription.lease`: its bytes are the ring's own, which the
     sidecar goes on writing. Expect nonsense until the block has ended."""
 
-    __slots__ = ("_views",)
+    __slots__ = ()
 
-    def _view(self, at: int, size: int) -> memoryview:
-        view = super()._view(at, size)
-        try:
-            self._views.append(view)
-        except AttributeError:
-            self._views = [view]
-        return view
-
-    def __enter__(self) -> LeasedBatch:
-        return self
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        self._keys = self._values = None
-        for view in getattr(self, "_views", ()):
-            try:
-                view.release()
-            except BufferError:  # somebody has a view of it: counted below
-                pass
-        self._views = []
-        whole, left = self._end()
-        if not whole and (error is None or isinstance(error, Exception)):
-            raise Overwritten(116, "the sidecar has overwritten what was looked at: throw away what was computed from it")
-        if left and error is None:
-            raise BufferError(
-                f"{left} views outlive their lease: give arrays no names that are left at the end of the block, or copy them"
-            )
+    __enter__ = _ringside.Batch._enter
+    __exit__ = _ringside.Batch._exit

@@ -80,8 +80,17 @@ class Source:
         return self.value.dtype if self.value else arrays.raw(self.map_value_size)
 
     @cached_property
-    def _slots(self) -> tuple[int, int] | None:
-        return (self.cpus, self.slot_size) if self.per_cpu else None
+    def _key_array(self) -> Callable[[Any, int, int, int], Any]:
+        """Makes ``batch.keys``: see arrays.maker."""
+        from . import arrays
+
+        return arrays.maker(self.key_dtype, None)
+
+    @cached_property
+    def _value_array(self) -> Callable[[Any, int, int, int], Any]:
+        from . import arrays
+
+        return arrays.maker(self.value_dtype, (self.cpus, self.slot_size) if self.per_cpu else None)
 
     @cached_property
     def decode_key(self) -> Decoder:

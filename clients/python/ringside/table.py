@@ -132,8 +132,8 @@ class Table:
             return arrays.numpy.empty(0), arrays.numpy.empty(0)
         rows = len(self)
         return (
-            arrays.column(keys, rows, (0, source.key_size), source.key_dtype, None),
-            arrays.column(values, rows, (0, source.value_size), source.value_dtype, source._slots),
+            source._key_array(keys, rows, 0, source.key_size),
+            source._value_array(values, rows, 0, source.value_size),
         )
 
     def to_pandas(self) -> Any:

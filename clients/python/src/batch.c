@@ -2,6 +2,8 @@
 /* One step of the stream, as Python sees it. */
 #include "binding.h"
 
+#include <errno.h>
+
 static const char *const kinds[] = {"", "rows", "deletes", "events", "lost", "gone", "hangs", "restart", "evicted"};
 
 PyObject *batch_new(struct reader *s, PyTypeObject *type, const struct ringside_batch *b, struct frame *frame)
@@ -14,15 +16,41 @@ PyObject *batch_new(struct reader *s, PyTypeObject *type, const struct ringside_
 	}
 	self->b = *b;
 	self->frame = frame;
+	if (frame)
+		frame->batch = self;
 	Py_INCREF(source);
 	self->source = source;
 	self->serial = ++s->serial;
 	return (PyObject *)self;
 }
 
+static void release(PyObject *views)
+{
+	for (Py_ssize_t i = 0; i < PyList_GET_SIZE(views); i++) {
+		PyObject *none = PyObject_CallMethod(PyList_GET_ITEM(views, i), "release", NULL);
+		if (!none) /* somebody has a view of it: the frame counts that one */
+			PyErr_Clear();
+		Py_XDECREF(none);
+	}
+}
+
+void batch_forget(struct batch *self)
+{
+	Py_CLEAR(self->keys);
+	Py_CLEAR(self->values);
+	if (self->views)
+		release(self->views);
+	Py_CLEAR(self->views);
+}
+
 static void batch_dealloc(struct batch *self)
 {
 	PyTypeObject *type = Py_TYPE(self);
+	Py_XDECREF(self->keys);
+	Py_XDECREF(self->values);
+	Py_XDECREF(self->views);
+	if (self->frame)
+		self->frame->batch = NULL;
 	Py_XDECREF(self->frame);
 	Py_XDECREF(self->source);
 	type->tp_free(self);
@@ -105,20 +133,65 @@ static PyObject *batch_event(struct batch *self, PyObject *arg)
 	return Py_BuildValue("nI", (Py_ssize_t)(event - self->frame->bytes), length);
 }
 
-static PyObject *batch_hold(struct batch *self, PyObject *none)
+static PyObject *make_array(struct batch *self, const uint8_t *base, uint32_t stride, PyObject *maker)
 {
-	(void)none;
-	if (self->frame)
-		return frame_hold(self->frame);
-	PyErr_SetString(PyExc_ValueError, "a remark has no memory");
-	return NULL;
+	Py_ssize_t at = self->b.rows > 0 ? base - self->frame->bytes : 0;
+	PyObject *args[] = {self->source, frame_hold(self->frame), PyLong_FromUnsignedLong(self->b.rows), PyLong_FromSsize_t(at),
+		PyLong_FromUnsignedLong(stride)};
+	enum { N = sizeof(args) / sizeof(*args) };
+	PyObject *array = NULL;
+	if (args[1] && args[2] && args[3] && args[4])
+		array = PyObject_VectorcallMethod(maker, args, N, NULL);
+	for (int i = 1; i < N; i++)
+		Py_XDECREF(args[i]);
+	return array;
 }
 
-/* Ends the lease that lent it. (may what was seen be believed?, views alive) */
-static PyObject *batch_end(struct batch *self, PyObject *none)
+/* A column as the source makes an array of it, once for each batch. */
+static PyObject *get_array(struct batch *self, void *values)
+{
+	PyObject **kept = values ? &self->values : &self->keys;
+	const uint8_t *base = values ? self->b.values : self->b.keys;
+	if (!self->frame || !base)
+		Py_RETURN_NONE;
+	if (!*kept && values)
+		*kept = make_array(self, base, self->b.value_stride, self->frame->reader->make_values);
+	else if (!*kept)
+		*kept = make_array(self, base, self->b.key_stride, self->frame->reader->make_keys);
+	Py_XINCREF(*kept);
+	return *kept;
+}
+
+/* Bytes of the frame. In a lease they are released when it ends. */
+static PyObject *batch_view(struct batch *self, PyObject *args)
+{
+	Py_ssize_t at, size;
+	if (!PyArg_ParseTuple(args, "nn", &at, &size))
+		return NULL;
+	PyObject *whole = PyMemoryView_FromObject(self->frame ? (PyObject *)self->frame : Py_None);
+	PyObject *view = whole ? PySequence_GetSlice(whole, at, at + size) : NULL;
+	Py_XDECREF(whole);
+	if (!view || !self->frame->lent)
+		return view;
+	if ((!self->views && !(self->views = PyList_New(0))) || PyList_Append(self->views, view) < 0)
+		Py_CLEAR(view);
+	return view;
+}
+
+static PyObject *batch_enter(PyObject *self, PyObject *none)
 {
 	(void)none;
+	Py_INCREF(self);
+	return self;
+}
+
+/* Ends the lease that lent it. May what was seen be believed? Who leaves the block
+ * by an exception learns that, unless it ends the program. */
+static PyObject *batch_exit(struct batch *self, PyObject *const *args, Py_ssize_t n)
+{
 	struct frame *f = self->frame;
+	PyObject *error = n == 3 ? args[1] : Py_None;
+	batch_forget(self);
 	if (!f || !f->lent || f->over || !f->reader->r) {
 		PyErr_SetString(PyExc_ValueError, "no lease is open");
 		return NULL;
@@ -127,7 +200,12 @@ static PyObject *batch_end(struct batch *self, PyObject *none)
 	f->over = true;
 	if (f->exports == 0)
 		f->reader->lent = NULL;
-	return Py_BuildValue("On", whole == 1 ? Py_True : Py_False, f->exports);
+	if (whole != 1 && (error == Py_None || PyErr_GivenExceptionMatches(error, PyExc_Exception)))
+		return raise(-ESTALE, "the sidecar has overwritten what was looked at: throw away what was computed from it");
+	if (f->exports > 0 && error == Py_None)
+		return PyErr_Format(PyExc_BufferError,
+			"%zd views outlive their lease: give arrays no names that are left at the end of the block, or copy them", f->exports);
+	Py_RETURN_NONE;
 }
 
 enum { SEQ, SCAN, TIME_NS, SOURCE_SEQ };
@@ -143,6 +221,8 @@ static PyGetSetDef getters[] = {
 	GETTER("scan", get_number, SCAN),
 	GETTER("time_ns", get_number, TIME_NS),
 	GETTER("source_seq", get_number, SOURCE_SEQ),
+	GETTER("keys", get_array, 0),
+	GETTER("values", get_array, 1),
 	GETTER("_lost", get_lost, 0),
 	GETTER("_frame", get_frame, 0),
 	GETTER("_key_column", get_column, 0),
@@ -152,8 +232,9 @@ static PyGetSetDef getters[] = {
 
 static PyMethodDef methods[] = {
 	{"_event", (PyCFunction)(void *)batch_event, METH_O, "Offset and length of an event in the frame."},
-	{"_hold", (PyCFunction)(void *)batch_hold, METH_NOARGS, "A view of the frame for numpy."},
-	{"_end", (PyCFunction)(void *)batch_end, METH_NOARGS, "Ends the lease."},
+	{"_view", (PyCFunction)(void *)batch_view, METH_VARARGS, "Bytes of the frame, from an offset on."},
+	{"_enter", (PyCFunction)(void *)batch_enter, METH_NOARGS, "For with."},
+	{"_exit", (PyCFunction)(void *)batch_exit, METH_FASTCALL, "Ends the lease."},
 	{0},
 };
 

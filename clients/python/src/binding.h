@@ -32,6 +32,7 @@ struct reader {
 	PyTypeObject *frame_type, *hold_type, *table_type;
 	PyTypeObject *batch_type, *lease_type; /* subclasses of Batch, in Python */
 	PyObject *make_source;
+	PyObject *make_keys, *make_values; /* names of a Source's functions for arrays */
 	PyObject *sources; /* Source objects of this ring, by number */
 	struct pool pool;
 	bool busy;    /* a thread is in ringside_wait, without the interpreter's lock */
@@ -47,6 +48,7 @@ struct reader {
 struct frame {
 	PyObject_HEAD
 	struct reader *reader;
+	struct batch *batch; /* borrowed: whose memory it is; NULL when that is gone */
 	uint8_t *bytes;
 	size_t size;
 	size_t room;        /* of a copy; 0: the bytes are the ring's */
@@ -67,6 +69,9 @@ struct batch {
 	struct frame *frame;
 	PyObject *source; /* None: a remark */
 	uint64_t serial;
+	/* NULL until they are asked for: the columns as arrays, and in a lease a list of
+	 * the memoryviews that were given out. */
+	PyObject *keys, *values, *views;
 };
 
 struct table {
@@ -101,6 +106,9 @@ void pool_free(struct pool *p);
 
 /* A batch for Python. Steals frame, which may be NULL. */
 PyObject *batch_new(struct reader *s, PyTypeObject *type, const struct ringside_batch *b, struct frame *frame);
+
+/* Ends what a batch itself has of views, so that those of others are left. */
+void batch_forget(struct batch *b);
 
 /* The Source of a number, made when it is first asked for. Borrowed. */
 PyObject *source_object(struct reader *s, const struct ringside_source *src);

@@ -109,16 +109,21 @@ static void frame_dealloc(struct frame *f)
 	Py_DECREF(s);
 }
 
-static int frame_getbuffer(struct frame *f, Py_buffer *view, int flags)
+/* A buffer has an address, even if it has no bytes. */
+static void *address(struct frame *f)
 {
 	static uint8_t nothing[1];
+	return f->size > 0 ? f->bytes : nothing;
+}
+
+static int frame_getbuffer(struct frame *f, Py_buffer *view, int flags)
+{
 	if (f->over) {
 		view->obj = NULL;
 		PyErr_SetString(PyExc_BufferError, "the lease has ended: its memory is the sidecar's again");
 		return -1;
 	}
-	void *bytes = f->size > 0 ? f->bytes : nothing;
-	if (PyBuffer_FillInfo(view, (PyObject *)f, bytes, (Py_ssize_t)f->size, 1, flags) < 0)
+	if (PyBuffer_FillInfo(view, (PyObject *)f, address(f), (Py_ssize_t)f->size, 1, flags) < 0)
 		return -1;
 	f->exports++;
 	return 0;
@@ -159,7 +164,7 @@ PyObject *frame_hold(struct frame *f)
 
 static int hold_getbuffer(struct hold *h, Py_buffer *view, int flags)
 {
-	return PyBuffer_FillInfo(view, (PyObject *)h, h->frame->bytes, (Py_ssize_t)h->frame->size, 1, flags);
+	return PyBuffer_FillInfo(view, (PyObject *)h, address(h->frame), (Py_ssize_t)h->frame->size, 1, flags);
 }
 
 static void hold_dealloc(struct hold *h)

@@ -64,6 +64,8 @@ PyObject *reader_open(struct state *st, PyObject *make_source, PyTypeObject *bat
 	}
 	s->r = r;
 	s->sources = sources;
+	s->make_keys = PyUnicode_InternFromString("_key_array");
+	s->make_values = PyUnicode_InternFromString("_value_array");
 	Py_INCREF(st->frame);
 	Py_INCREF(st->hold);
 	Py_INCREF(st->table);
@@ -76,6 +78,8 @@ PyObject *reader_open(struct state *st, PyObject *make_source, PyTypeObject *bat
 	s->batch_type = batch_type;
 	s->lease_type = lease_type;
 	s->make_source = make_source;
+	if (!s->make_keys || !s->make_values)
+		Py_CLEAR(s);
 	return (PyObject *)s;
 }
 
@@ -111,6 +115,8 @@ static void reader_dealloc(struct reader *s)
 	Py_XDECREF(s->batch_type);
 	Py_XDECREF(s->lease_type);
 	Py_XDECREF(s->make_source);
+	Py_XDECREF(s->make_keys);
+	Py_XDECREF(s->make_values);
 	Py_XDECREF(s->sources);
 	type->tp_free(s);
 	Py_DECREF(type);
@@ -129,6 +135,8 @@ static PyObject *reader_close(struct reader *s, PyObject *none)
 	if (s->busy)
 		Py_RETURN_NONE;
 	if (open) { /* its batch may be kept: it says that the lease has ended */
+		if (s->lent->batch)
+			batch_forget(s->lent->batch);
 		ringside_lease_end(s->r);
 		s->lent->over = true;
 	}
