@@ -87,7 +87,7 @@ test-race: check-go
 ifeq ($(shell command -v $${CC:-gcc}),)
 	@echo "no C compiler: leaving out the run under the race detector"; [ "$${RINGSIDE_NO_SKIP:-}" != 1 ]
 else
-	CGO_ENABLED=1 $(private) $(GO) test -race -count=1 -timeout 4m $(RACE)
+	CGO_ENABLED=1 $(private) $(GO) test -race -count=1 -timeout 10m $(RACE)
 endif
 
 test-plain: check-go
@@ -98,7 +98,7 @@ test-plain: check-go
 		echo "no python3-dev and python3-venv: leaving out the Python client"; \
 		$$python -c 'import numpy, pandas' 2>/dev/null || echo "no python3-numpy and python3-pandas: leaving out Python with them"
 	@command -v gcc >/dev/null || echo "no C compiler: leaving out the C client (go test -v ./clients/c says what)"
-	$(private) $(GO) test -count=1 -timeout 4m ./...
+	$(private) $(GO) test -count=1 -timeout 10m ./...
 
 demo: bin/ringside ## the whole product in ten seconds; needs root
 	bin/ringside demo $(ARGS)
