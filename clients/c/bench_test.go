@@ -3,7 +3,6 @@
 package c
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -11,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ringside-bpf/ringside/clients/clienttest"
 	"github.com/ringside-bpf/ringside/shm"
 )
 
@@ -19,15 +19,10 @@ import (
 func BenchmarkRows(b *testing.B) {
 	for _, bytes := range []uint64{1 << 20, 64 << 20} {
 		b.Run(fmt.Sprintf("ring=%dMiB", bytes>>20), func(b *testing.B) {
-			s := open(b, bytes)
-			f, err := addFeed(s.ring)
-			if err != nil {
-				b.Fatal(err)
-			}
-			for f.rows < 2*bytes/36 {
-				if err := f.publish(context.Background(), 1500); err != nil {
-					b.Fatal(err)
-				}
+			s := clienttest.Open(b, bytes)
+			f := clienttest.AddFeed(b, s.Ring, 0)
+			for f.Rows < 2*bytes/36 {
+				f.Publish(b, 1500)
 			}
 			program := filepath.Join(build(b, "gcc"), "bench", "rows")
 			var r struct {
@@ -35,7 +30,7 @@ func BenchmarkRows(b *testing.B) {
 				Copy  float64 `json:"copy_ns_per_row"`
 			}
 			for b.Loop() {
-				if err := json.Unmarshal([]byte(output(b, program, s.path, "2")), &r); err != nil {
+				if err := json.Unmarshal([]byte(output(b, program, s.Path, "2")), &r); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -52,7 +47,7 @@ func BenchmarkRows(b *testing.B) {
 func BenchmarkWake(b *testing.B) {
 	l := lend(b, shm.SourceInfo{Name: "m", KeySize: 8, ValueSize: 8, MapValueSize: 8})
 	keep := start(b, os.Geteuid(), filepath.Join(build(b, "gcc"), "tests", "keep"), l.path, "m")
-	keep.expect(b, "attached")
+	keep.Expect(b, "attached")
 	pause := time.NewTicker(2 * time.Millisecond)
 	defer pause.Stop()
 	for b.Loop() {
@@ -60,7 +55,7 @@ func BenchmarkWake(b *testing.B) {
 		<-pause.C
 		b.StartTimer()
 		l.publish(b, shm.KindRows, shm.FlagFirst|shm.FlagLast|shm.FlagKeyframe, 1, 1)
-		if line := keep.told(b); line != "fresh 1 1" {
+		if line := told(b, keep); line != "fresh 1 1" {
 			b.Fatal(line)
 		}
 	}

@@ -3,10 +3,8 @@
 package c
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,14 +12,10 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/ringside-bpf/ringside/bpf/bpftest"
+	"github.com/ringside-bpf/ringside/clients/clienttest"
 )
-
-// patience is how long a test waits for what must happen. It asserts nothing
-// about time: a machine that is slow beyond it is broken.
-const patience = 60 * time.Second
 
 // variant is one way to build the library and its programs.
 type variant struct {
@@ -106,18 +100,10 @@ func output(t testing.TB, program string, args ...string) string {
 	return string(out)
 }
 
-// process is a program that runs while the test goes on.
-type process struct {
-	cmd   *exec.Cmd
-	stdin io.WriteCloser // its end tells it to finish
-	lines chan string    // what it prints, closed at its end
-	ended bool
-}
-
-func start(t testing.TB, uid int, program string, args ...string) *process {
+// start runs a program as a user; /proc/self/exe is this one, as a sidecar.
+func start(t testing.TB, uid int, program string, args ...string) *clienttest.Program {
 	t.Helper()
 	cmd := exec.Command(program, args...)
-	cmd.Stderr = os.Stderr
 	if program == "/proc/self/exe" {
 		cmd.Env = append(os.Environ(), roleEnv+"=sidecar")
 	}
@@ -125,72 +111,5 @@ func start(t testing.TB, uid int, program string, args ...string) *process {
 		bpftest.RequireRoot(t)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}}
 	}
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	p := &process{cmd: cmd, stdin: stdin, lines: make(chan string, 1024)}
-	go func() {
-		defer close(p.lines)
-		for scan := bufio.NewScanner(stdout); scan.Scan(); {
-			p.lines <- scan.Text()
-		}
-	}()
-	t.Cleanup(p.kill)
-	return p
-}
-
-// expect waits for a line that begins with prefix and returns what follows it.
-func (p *process) expect(t testing.TB, prefix string) string {
-	t.Helper()
-	timeout := time.After(patience)
-	var seen []string
-	for {
-		select {
-		case line, ok := <-p.lines:
-			if !ok {
-				t.Fatalf("%v ended without %q: %q", p.cmd.Args, prefix, seen)
-			}
-			if rest, found := strings.CutPrefix(line, prefix); found {
-				return strings.TrimSpace(rest)
-			}
-			if seen = append(seen, line); len(seen) > 20 {
-				seen = seen[1:]
-			}
-		case <-timeout:
-			t.Fatalf("no %q from %v: %q", prefix, p.cmd.Args, seen)
-		}
-	}
-}
-
-// finish asks it to end, waits, and returns the line that begins with prefix.
-func (p *process) finish(t testing.TB, prefix string) string {
-	t.Helper()
-	p.stdin.Close()
-	last := p.expect(t, prefix)
-	if err := p.wait(); err != nil {
-		t.Error(err)
-	}
-	return last
-}
-
-func (p *process) kill() {
-	if !p.ended {
-		_ = p.cmd.Process.Kill() // it may have ended by itself
-		_ = p.wait()
-	}
-}
-
-func (p *process) wait() error {
-	for range p.lines { // Wait must not close the pipe before all of it is read
-	}
-	p.ended = true
-	return p.cmd.Wait()
+	return clienttest.Start(t, cmd)
 }

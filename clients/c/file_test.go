@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ringside-bpf/ringside/clients/clienttest"
 	"github.com/ringside-bpf/ringside/shm"
 )
 
@@ -19,19 +20,14 @@ func TestFileStarts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := addFeed(file.Publisher)
+	f := clienttest.AddFeed(t, file.Publisher, 0)
 	for range 100 { // more than the ring holds
-		if err == nil {
-			err = f.publish(t.Context(), 40)
-		}
+		f.Publish(t, 40)
 	}
-	if err == nil {
-		_, err = file.AddSource(shm.SourceInfo{Name: "nothing", KeySize: 4, ValueSize: 4})
+	if _, err := file.AddSource(shm.SourceInfo{Name: "nothing", KeySize: 4, ValueSize: 4}); err != nil {
+		t.Fatal(err)
 	}
-	if err == nil {
-		err = file.End(t.Context())
-	}
-	if err != nil {
+	if err := file.End(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	ring, err := shm.OpenImage(path)

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ringside-bpf/ringside/clients/clienttest"
 	"github.com/ringside-bpf/ringside/shm"
 )
 
@@ -37,7 +38,7 @@ const attached = 0x8001 // the answer to ATTACH
 // choice.
 func imposter(t testing.TB, fds []int, packet []byte) (path string) {
 	t.Helper()
-	path = socketPath(t)
+	path = clienttest.SocketPath(t)
 	l, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: path, Net: "unixpacket"})
 	if err != nil {
 		t.Fatal(err)
@@ -198,7 +199,7 @@ func TestRefusesAnImposter(t *testing.T) {
 // What nobody listens to, or nobody may talk to, is told apart.
 func TestNobodyThere(t *testing.T) {
 	try := filepath.Join(build(t, "asan"), "tests", "try")
-	path := socketPath(t)
+	path := clienttest.SocketPath(t)
 	if got := output(t, try, path); !strings.HasPrefix(got, "111 ") || !strings.Contains(got, "ringside serve") {
 		t.Errorf("no socket: %q", got)
 	}

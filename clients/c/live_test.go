@@ -3,7 +3,6 @@
 package c
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -11,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/ringside-bpf/ringside/bpf/bpftest"
+	"github.com/ringside-bpf/ringside/clients/clienttest"
 	"github.com/ringside-bpf/ringside/shm"
 )
 
@@ -24,22 +24,22 @@ func TestSidecarKilledAtAnyPoint(t *testing.T) {
 			if how == "next" {
 				variant = "clang"
 			}
-			path := socketPath(t)
+			path := clienttest.SocketPath(t)
 			sidecar := start(t, os.Geteuid(), "/proc/self/exe", path)
-			sidecar.expect(t, "serving")
+			sidecar.Expect(t, "serving")
 			reader := start(t, os.Geteuid(), filepath.Join(build(t, variant), "tests", "follow"), path, how)
-			reader.expect(t, "attached")
+			reader.Expect(t, "attached")
 			for range 4 {
 				for range 1 + rand.IntN(4) {
-					reader.expect(t, "reading")
+					reader.Expect(t, "reading")
 				}
-				sidecar.kill()
-				reader.expect(t, "gone")
+				sidecar.Kill()
+				reader.Expect(t, "gone")
 				sidecar = start(t, os.Geteuid(), "/proc/self/exe", path)
-				reader.expect(t, "restart false")
+				reader.Expect(t, "restart false")
 			}
-			reader.expect(t, "reading")
-			reader.finish(t, "end")
+			reader.Expect(t, "reading")
+			reader.Finish(t, "end")
 		})
 	}
 }
@@ -47,32 +47,32 @@ func TestSidecarKilledAtAnyPoint(t *testing.T) {
 // A sidecar that ends in order leaves an exact account, to a reader of another
 // user.
 func TestSidecarRestartsInOrder(t *testing.T) {
-	path := socketPath(t)
+	path := clienttest.SocketPath(t)
 	uid := os.Geteuid()
 	if uid == 0 {
 		uid = bpftest.Nobody
 	}
 	var published uint64
-	var reader *process
+	var reader *clienttest.Program
 	for life := range 3 {
 		sidecar := start(t, os.Geteuid(), "/proc/self/exe", path)
-		sidecar.expect(t, "serving")
+		sidecar.Expect(t, "serving")
 		if life == 0 {
 			reader = start(t, uid, filepath.Join(build(t, "gcc"), "tests", "follow"), path, "next")
-			reader.expect(t, "attached")
+			reader.Expect(t, "attached")
 		} else {
-			reader.expect(t, "restart true")
+			reader.Expect(t, "restart true")
 		}
-		reader.expect(t, "reading")
+		reader.Expect(t, "reading")
 		var rows uint64
-		if _, err := fmt.Sscan(sidecar.finish(t, "published"), &rows); err != nil {
+		if _, err := fmt.Sscan(sidecar.Finish(t, "published"), &rows); err != nil {
 			t.Fatal(err)
 		}
 		published += rows
-		reader.expect(t, "gone")
+		reader.Expect(t, "gone")
 	}
 	var got, lost, restarts uint64
-	if _, err := fmt.Sscan(reader.finish(t, "end"), &got, &lost, &restarts); err != nil {
+	if _, err := fmt.Sscan(reader.Finish(t, "end"), &got, &lost, &restarts); err != nil {
 		t.Fatal(err)
 	}
 	// It came in the middle of the first life, whose beginning it does not count.
@@ -87,16 +87,13 @@ func TestReadsUnderStrictSeccomp(t *testing.T) {
 	const rows = 10_000_000
 	for _, how := range []string{"next", "lease"} {
 		t.Run(how, func(t *testing.T) {
-			s := open(t, 16<<20)
-			f, err := addFeed(s.ring)
-			if err != nil {
-				t.Fatal(err)
-			}
+			s := clienttest.Open(t, 16<<20)
+			f := clienttest.AddFeed(t, s.Ring, 0)
 			done, fed := make(chan struct{}), make(chan error, 1)
-			go func() { fed <- f.until(done, 4000) }()
-			reader := start(t, os.Geteuid(), filepath.Join(build(t, "gcc"), "tests", "strict"), s.path, how, fmt.Sprint(rows))
-			line := reader.expect(t, "")
-			ended := reader.wait()
+			go func() { fed <- f.SendUntil(done, 4000) }()
+			reader := start(t, os.Geteuid(), filepath.Join(build(t, "gcc"), "tests", "strict"), s.Path, how, fmt.Sprint(rows))
+			line := reader.Expect(t, "")
+			ended := reader.Wait()
 			close(done)
 			if err := <-fed; err != nil {
 				t.Error(err)
@@ -117,19 +114,14 @@ func TestReadsUnderStrictSeccomp(t *testing.T) {
 
 // Whatever was opened or mapped is closed and unmapped.
 func TestNothingStaysOpen(t *testing.T) {
-	s := open(t, 1<<20)
-	f, err := addFeed(s.ring)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := clienttest.Open(t, 1<<20)
+	f := clienttest.AddFeed(t, s.Ring, 0)
 	for range 100 {
-		if err := f.publish(context.Background(), 10); err != nil {
-			t.Fatal(err)
-		}
+		f.Publish(t, 10)
 	}
 	for _, name := range []string{"gcc", "asan"} {
 		t.Run(name, func(t *testing.T) {
-			args := append([]string{s.path}, images(t)...)
+			args := append([]string{s.Path}, images(t)...)
 			t.Log(output(t, filepath.Join(build(t, name), "tests", "leak"), args...))
 		})
 	}
@@ -137,40 +129,28 @@ func TestNothingStaysOpen(t *testing.T) {
 
 // A superseded ring is left for its successor without a word about anybody gone.
 func TestSuperseded(t *testing.T) {
-	s := open(t, 1<<20)
-	old := s.ring
-	f, err := addFeed(old)
-	if err != nil {
-		t.Fatal(err)
-	}
-	reader := start(t, os.Geteuid(), filepath.Join(build(t, "asan"), "tests", "follow"), s.path, "poll")
-	reader.expect(t, "attached")
+	s := clienttest.Open(t, 1<<20)
+	old := s.Ring
+	f := clienttest.AddFeed(t, old, 0)
+	reader := start(t, os.Geteuid(), filepath.Join(build(t, "asan"), "tests", "follow"), s.Path, "poll")
+	reader.Expect(t, "attached")
 	var published uint64
 	for range 3 {
 		for range 100 {
-			if err := f.publish(t.Context(), 3); err != nil {
-				t.Fatal(err)
-			}
+			f.Publish(t, 3)
 		}
-		published += f.rows
-		reader.expect(t, "reading")
-		if err := s.replace(1 << 20); err != nil {
-			t.Fatal(err)
-		}
-		if f, err = addFeed(s.ring); err != nil {
-			t.Fatal(err)
-		}
+		published += f.Rows
+		reader.Expect(t, "reading")
+		s.Replace(t, shm.Config{DataBytes: 1 << 20})
+		f = clienttest.AddFeed(t, s.Ring, 0)
 		if err := old.Finish(t.Context(), shm.StateSuperseded); err != nil {
 			t.Fatal(err)
 		}
-		reader.expect(t, "restart true")
-		if err := old.Close(); err != nil {
-			t.Fatal(err)
-		}
-		old = s.ring
+		reader.Expect(t, "restart true")
+		old = s.Ring
 	}
 	var got, lost, restarts uint64
-	if _, err := fmt.Sscan(reader.finish(t, "end"), &got, &lost, &restarts); err != nil {
+	if _, err := fmt.Sscan(reader.Finish(t, "end"), &got, &lost, &restarts); err != nil {
 		t.Fatal(err)
 	}
 	if got != published || lost != 0 || restarts != 3 {
@@ -180,18 +160,13 @@ func TestSuperseded(t *testing.T) {
 
 // The example shows the largest counters.
 func TestTop(t *testing.T) {
-	s := open(t, 1<<20)
-	f, err := addFeed(s.ring)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := f.publish(t.Context(), 100); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("RINGSIDE_SOCKET", s.path)
+	s := clienttest.Open(t, 1<<20)
+	f := clienttest.AddFeed(t, s.Ring, 0)
+	f.Publish(t, 100)
+	t.Setenv("RINGSIDE_SOCKET", s.Path)
 	top := start(t, os.Geteuid(), filepath.Join(build(t, "asan"), "examples", "top"), "flows", "row")
 	for row := 99; row >= 90; row-- {
-		if got, want := top.expect(t, ""), fmt.Sprintf("%02x000000 %d", row, row); got != want {
+		if got, want := top.Expect(t, ""), fmt.Sprintf("%02x000000 %d", row, row); got != want {
 			t.Errorf("got %q, expected %q", got, want)
 		}
 	}

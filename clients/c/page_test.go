@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ringside-bpf/ringside/clients/clienttest"
 	"github.com/ringside-bpf/ringside/shm"
 )
 
@@ -69,10 +70,10 @@ func (l *lender) publish(t testing.TB, kind shm.Kind, flags shm.Flags, from, row
 
 // told is the next line, but for what a machine that is busy elsewhere makes of a
 // sidecar that beats only when it publishes.
-func (p *process) told(t testing.TB) string {
+func told(t testing.TB, p *clienttest.Program) string {
 	t.Helper()
 	for {
-		if line := p.expect(t, ""); line != "hangs" {
+		if line := p.Expect(t, ""); line != "hangs" {
 			return line
 		}
 	}
@@ -84,10 +85,10 @@ func TestTableFollowsChanges(t *testing.T) {
 	const whole, key = shm.FlagFirst | shm.FlagLast, shm.FlagKeyframe
 	l := lend(t, shm.SourceInfo{Name: "m", KeySize: 8, ValueSize: 8, MapValueSize: 8, Flags: shm.SourceChanges})
 	keep := start(t, os.Geteuid(), filepath.Join(build(t, "asan"), "tests", "keep"), l.path, "m")
-	keep.expect(t, "attached")
+	keep.Expect(t, "attached")
 	expect := func(line string) {
 		t.Helper()
-		if got := keep.told(t); got != line {
+		if got := told(t, keep); got != line {
 			t.Fatalf("table is %q, expected %q", got, line)
 		}
 	}
@@ -109,7 +110,7 @@ func TestTableFollowsChanges(t *testing.T) {
 	}
 	l.publish(t, shm.KindRows, key|whole, 7, 1)
 	expect("fresh 1 7")
-	keep.finish(t, "end")
+	keep.Finish(t, "end")
 }
 
 // A consumer that is told in its page that it was evicted tells the application,
@@ -117,7 +118,7 @@ func TestTableFollowsChanges(t *testing.T) {
 func TestEvictionIsToldOnce(t *testing.T) {
 	l := lend(t, shm.SourceInfo{Name: "m", KeySize: 8, ValueSize: 8, MapValueSize: 8})
 	keep := start(t, os.Geteuid(), filepath.Join(build(t, "asan"), "tests", "keep"), l.path, "m")
-	keep.expect(t, "attached")
+	keep.Expect(t, "attached")
 	const evicted = 640
 	if _, err := unix.Pwrite(int(l.consumer.File().Fd()), []byte{1, 0, 0, 0, 0, 0, 0, 0}, evicted); err != nil {
 		t.Fatal(err)
@@ -125,15 +126,15 @@ func TestEvictionIsToldOnce(t *testing.T) {
 	for i := range 3 {
 		l.publish(t, shm.KindRows, shm.FlagFirst|shm.FlagLast|shm.FlagKeyframe, 1, 1)
 		if i == 0 {
-			if got := keep.told(t); got != "evicted" {
+			if got := told(t, keep); got != "evicted" {
 				t.Errorf("told %q", got)
 			}
 		}
-		if got := keep.told(t); got != "fresh 1 1" {
+		if got := told(t, keep); got != "fresh 1 1" {
 			t.Errorf("table is %q", got)
 		}
 	}
-	keep.finish(t, "end")
+	keep.Finish(t, "end")
 }
 
 // A sidecar that holds the socket and has stopped beating is told once, however
@@ -142,24 +143,19 @@ func TestHangIsTold(t *testing.T) {
 	for _, how := range []string{"next", "poll", "busy"} {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
-			s := open(t, 1<<20)
-			f, err := addFeed(s.ring)
-			if err != nil {
-				t.Fatal(err)
-			}
-			reader := start(t, os.Geteuid(), filepath.Join(build(t, "gcc"), "tests", "follow"), s.path, how)
-			reader.expect(t, "attached")
+			s := clienttest.Open(t, 1<<20)
+			f := clienttest.AddFeed(t, s.Ring, 0)
+			reader := start(t, os.Geteuid(), filepath.Join(build(t, "gcc"), "tests", "follow"), s.Path, how)
+			reader.Expect(t, "attached")
 			for range 2 {
-				reader.expect(t, "hangs")
+				reader.Expect(t, "hangs")
 				for range 100 {
-					if err := f.publish(t.Context(), 3); err != nil {
-						t.Fatal(err)
-					}
+					f.Publish(t, 3)
 				}
-				reader.expect(t, "reading")
+				reader.Expect(t, "reading")
 			}
 			var rows, lost, restarts uint64
-			if _, err := fmt.Sscan(reader.finish(t, "end"), &rows, &lost, &restarts); err != nil {
+			if _, err := fmt.Sscan(reader.Finish(t, "end"), &rows, &lost, &restarts); err != nil {
 				t.Fatal(err)
 			}
 			if rows != 600 || lost != 0 || restarts != 0 {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"math/bits"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/ringside-bpf/ringside/shm"
@@ -16,6 +17,7 @@ import (
 // its first, which is the row's number, and the key is its low half. The programs
 // that read it have the same.
 type Feed struct {
+	ring     *shm.Publisher
 	producer *shm.Producer
 	Scan     uint64 // the newest
 	Rows     uint64 // published by Publish
@@ -24,16 +26,25 @@ type Feed struct {
 // AddFeed makes a source of a ring.
 func AddFeed(tb testing.TB, p *shm.Publisher, flags shm.SourceFlags) *Feed {
 	tb.Helper()
-	word := func(size int) *schema.Type { return &schema.Type{Kind: schema.Uint, Size: size} }
-	s := schema.Schema{Key: word(4), Value: &schema.Type{Kind: schema.Struct, Name: "struct flow", Size: 32, Fields: []schema.Field{
-		{Name: "row", Type: word(8)}, {Name: "packets", Offset: 8, Type: word(8)},
-		{Name: "bytes", Offset: 16, Type: word(8)}, {Name: "errors", Offset: 24, Type: word(8)},
-	}}}
-	r, err := p.AddSource(shm.SourceInfo{Name: "flows", KeySize: 4, ValueSize: 32, MapValueSize: 32, MaxEntries: 1 << 16, Flags: flags, Schema: s.Encode()})
+	f, err := NewFeed(p, flags)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return &Feed{producer: r}
+	return f
+}
+
+// NewFeed is AddFeed outside of a test.
+func NewFeed(p *shm.Publisher, flags shm.SourceFlags) (*Feed, error) {
+	number := func(size int, name string) *schema.Type {
+		return &schema.Type{Kind: schema.Uint, Name: name, Size: size}
+	}
+	value := &schema.Type{Kind: schema.Struct, Name: "struct flow", Size: 32}
+	for i, name := range []string{"row", "packets", "bytes", "errors"} {
+		value.Fields = append(value.Fields, schema.Field{Name: name, Offset: i * 8, Type: number(8, "__u64")})
+	}
+	text := (&schema.Schema{Key: number(4, "__u32"), Value: value}).Encode()
+	r, err := p.AddSource(shm.SourceInfo{Name: "flows", KeySize: 4, ValueSize: 32, MapValueSize: 32, MaxEntries: 1 << 16, Flags: flags, Schema: text})
+	return &Feed{ring: p, producer: r}, err
 }
 
 // WholeScan marks a frame that is a scan.
@@ -42,26 +53,53 @@ const WholeScan = shm.FlagFirst | shm.FlagLast | shm.FlagKeyframe
 // Publish commits one frame of the next rows, which is a whole scan.
 func (f *Feed) Publish(tb testing.TB, rows int) {
 	tb.Helper()
+	if err := f.Send(rows); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// Send is Publish outside of a test.
+func (f *Feed) Send(rows int) error {
 	numbers := make([]uint64, rows)
 	for i := range numbers {
 		numbers[i] = f.Rows + uint64(i)
 	}
 	f.Scan++
 	f.Rows += uint64(rows)
-	f.Frame(tb, shm.KindRows, WholeScan, numbers...)
+	return f.frame(shm.KindRows, WholeScan, numbers)
+}
+
+// SendUntil sends frames of fewer rows than most until done is closed.
+func (f *Feed) SendUntil(done <-chan struct{}, most int) error {
+	for {
+		select {
+		case <-done:
+			return nil
+		default:
+			if err := f.Send(rand.IntN(most)); err != nil {
+				return err
+			}
+		}
+	}
 }
 
 // Frame commits one frame of the rows of these numbers.
 func (f *Feed) Frame(tb testing.TB, kind shm.Kind, flags shm.Flags, numbers ...uint64) {
 	tb.Helper()
+	if err := f.frame(kind, flags, numbers); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func (f *Feed) frame(kind shm.Kind, flags shm.Flags, numbers []uint64) error {
 	rows := len(numbers)
 	valuesAt := (rows*4 + 7) &^ 7
 	size := valuesAt + rows*32
 	b, err := f.producer.Claim(context.Background(), size, size)
 	if err != nil {
-		tb.Fatal(err)
+		return err
 	}
-	clear(b)
+	clear(b[rows*4 : valuesAt])
 	le := binary.LittleEndian
 	for i, n := range numbers {
 		le.PutUint32(b[i*4:], uint32(n))
@@ -74,4 +112,6 @@ func (f *Feed) Frame(tb testing.TB, kind shm.Kind, flags shm.Flags, numbers ...u
 		Kind: kind, Flags: flags, Rows: uint32(rows), Bytes: size,
 		KeyStride: 4, ValuesOffset: uint32(valuesAt), ValueStride: 32, Scan: f.Scan, TimeNS: shm.Monotonic(),
 	})
+	f.ring.Beat()
+	return nil
 }

@@ -23,6 +23,7 @@ type Program struct {
 	Cmd   *exec.Cmd
 	Stdin io.WriteCloser
 	Lines chan string // what it prints, closed at its end
+	ended bool
 }
 
 // Start runs it; the end of the test kills it.
@@ -47,24 +48,37 @@ func Start(tb testing.TB, cmd *exec.Cmd) *Program {
 			c.Lines <- scan.Text()
 		}
 	}()
-	tb.Cleanup(func() {
-		_ = cmd.Process.Kill() // it may have ended by itself
-		for range c.Lines {    // Wait must not close the pipe before all of it is read
-		}
-		_ = cmd.Wait()
-	})
+	tb.Cleanup(c.Kill)
 	return c
 }
 
-// Expect waits for a line that begins with prefix and returns what follows it.
+// Kill ends it, whatever it does.
+func (c *Program) Kill() {
+	if !c.ended {
+		_ = c.Cmd.Process.Kill() // it may have ended by itself
+		_ = c.Wait()
+	}
+}
+
+// Wait waits for its end.
+func (c *Program) Wait() error {
+	for range c.Lines { // Wait must not close the pipe before all of it is read
+	}
+	c.ended = true
+	return c.Cmd.Wait()
+}
+
+// Expect waits for a line that begins with prefix and returns what follows it. A
+// line that begins with "wrong" or "error" ends the test, unless it is expected.
 func (c *Program) Expect(tb testing.TB, prefix string) string {
 	tb.Helper()
 	timeout := time.After(Patience)
+	var seen []string // the newest of what was passed over
 	for {
 		select {
 		case line, ok := <-c.Lines:
 			if !ok {
-				tb.Fatalf("%v ended without %q", c.Cmd.Args[1:], prefix)
+				tb.Fatalf("%v ended without %q: %q", c.Cmd.Args, prefix, seen)
 			}
 			if rest, found := strings.CutPrefix(line, prefix); found {
 				return strings.TrimSpace(rest)
@@ -72,17 +86,31 @@ func (c *Program) Expect(tb testing.TB, prefix string) string {
 			if strings.HasPrefix(line, "wrong") || strings.HasPrefix(line, "error") {
 				tb.Fatalf("expected %q: %s", prefix, line)
 			}
+			if seen = append(seen, line); len(seen) > 20 {
+				seen = seen[1:]
+			}
 		case <-timeout:
-			tb.Fatalf("no %q", prefix)
+			tb.Fatalf("no %q from %v: %q", prefix, c.Cmd.Args, seen)
 		}
 	}
+}
+
+// Finish asks it to end, waits until it has, and returns the rest of the line that
+// begins with prefix.
+func (c *Program) Finish(tb testing.TB, prefix string) string {
+	tb.Helper()
+	c.Stdin.Close()
+	last := c.Expect(tb, prefix)
+	if err := c.Wait(); err != nil {
+		tb.Error(err)
+	}
+	return last
 }
 
 // End asks it to finish, and returns its account.
 func (c *Program) End(tb testing.TB) (frames, rows, lostFrames, lostRows, restarts uint64) {
 	tb.Helper()
-	c.Stdin.Close()
-	if _, err := fmt.Sscan(c.Expect(tb, "end"), &frames, &rows, &lostFrames, &lostRows, &restarts); err != nil {
+	if _, err := fmt.Sscan(c.Finish(tb, "end"), &frames, &rows, &lostFrames, &lostRows, &restarts); err != nil {
 		tb.Fatal(err)
 	}
 	return

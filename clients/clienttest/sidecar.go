@@ -4,6 +4,7 @@ package clienttest
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"sync"
@@ -81,9 +82,10 @@ func SocketPath(tb testing.TB) string {
 // Open starts a sidecar, which the end of the test stops.
 func Open(tb testing.TB, dataBytes uint64) *Sidecar {
 	tb.Helper()
-	s := &Sidecar{Path: SocketPath(tb), leases: map[*handoff.Lease]struct{}{}, Joined: make(chan *handoff.Lease, 1)}
-	s.Replace(tb, shm.Config{DataBytes: dataBytes})
-	s.Listen(tb)
+	s, err := Serve(SocketPath(tb), dataBytes)
+	if err != nil {
+		tb.Fatal(err)
+	}
 	tb.Cleanup(func() {
 		s.Close(tb)
 		for _, p := range append(s.past, s.Ring) {
@@ -95,42 +97,66 @@ func Open(tb testing.TB, dataBytes uint64) *Sidecar {
 	return s
 }
 
-// Listen serves, again after Close.
+// Serve starts a sidecar outside of a test.
+func Serve(path string, dataBytes uint64) (*Sidecar, error) {
+	s := &Sidecar{Path: path, leases: map[*handoff.Lease]struct{}{}, Joined: make(chan *handoff.Lease, 1)}
+	if err := s.replace(shm.Config{DataBytes: dataBytes}); err != nil {
+		return nil, err
+	}
+	return s, s.serve()
+}
+
+// Listen serves again after Close.
 func (s *Sidecar) Listen(tb testing.TB) {
 	tb.Helper()
+	if err := s.serve(); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func (s *Sidecar) serve() error {
 	server, err := handoff.Listen(s.Path, handoff.Options{Mode: 0o666})
 	if err != nil {
-		tb.Fatal(err)
+		return err
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	s.server, s.stop, s.served = server, stop, served
 	go func() { served <- server.Serve(ctx, s) }()
+	return nil
 }
 
 // Close hangs up on everyone and removes the socket.
 func (s *Sidecar) Close(tb testing.TB) {
 	tb.Helper()
+	if err := s.Stop(); err != nil {
+		tb.Error(err)
+	}
+}
+
+// Stop is Close outside of a test.
+func (s *Sidecar) Stop() error {
 	if s.stop == nil {
-		return
+		return nil
 	}
 	s.stop()
-	if err := <-s.served; err != nil {
-		tb.Error(err)
-	}
-	if err := s.server.Close(); err != nil {
-		tb.Error(err)
-	}
 	s.stop = nil
+	return errors.Join(<-s.served, s.server.Close())
 }
 
 // Replace makes a new ring the one that is lent. The old one is left as it is.
 func (s *Sidecar) Replace(tb testing.TB, c shm.Config) {
 	tb.Helper()
+	if err := s.replace(c); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func (s *Sidecar) replace(c shm.Config) error {
 	c.Name = RingName
 	p, err := shm.Create(c)
 	if err != nil {
-		tb.Fatal(err)
+		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -138,4 +164,5 @@ func (s *Sidecar) Replace(tb testing.TB, c shm.Config) {
 		s.past = append(s.past, s.Ring)
 	}
 	s.Ring = p
+	return nil
 }
