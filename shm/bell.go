@@ -59,6 +59,7 @@ type bell struct {
 	bucket bucket
 	over   time.Duration // by how much rings lately took too long; fades
 	owed   bool          // a ring that could not be given yet
+	retry  *time.Timer   // gives what is owed, as soon as it may be
 }
 
 func newBell() (*bell, error) {
@@ -73,6 +74,8 @@ func newBell() (*bell, error) {
 		b.close()
 		return nil, fmt.Errorf("bell: %w", err)
 	}
+	b.retry = time.AfterFunc(time.Hour, func() { b.ring(nil, true) })
+	b.retry.Stop()
 	return b, nil
 }
 
@@ -83,11 +86,14 @@ func (b *bell) close() {
 		unix.Close(b.fd)
 		b.fd = -1
 		b.file.Close()
+		if b.retry != nil {
+			b.retry.Stop()
+		}
 	}
 }
 
 // ring wakes those of the consumers, all of this bell, that sleep. A ring that
-// cannot be given now is owed and given by a later Beat.
+// cannot be given now is owed, and given when there is a token for it.
 func (b *bell) ring(consumers []*Consumer, owedOnly bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -103,9 +109,12 @@ func (b *bell) ring(consumers []*Consumer, owedOnly bool) {
 	if woken == 0 && !b.owed {
 		return
 	}
-	if b.owed = !b.bucket.take(Monotonic()); !b.owed {
-		b.strike(woken)
+	now := Monotonic()
+	if b.owed = !b.bucket.take(now); b.owed {
+		b.retry.Reset(b.bucket.wait(now))
+		return
 	}
+	b.strike(woken)
 }
 
 // strike rings, and charges for what took too long. One ring alone may have lost
@@ -136,12 +145,17 @@ func (b *bell) account(over time.Duration) {
 type bucket struct{ ready uint64 }
 
 func (b *bucket) take(now uint64) bool {
-	const burst = ringBurst * ringInterval
-	if b.ready+ringInterval > now+burst {
+	if b.wait(now) > 0 {
 		return false
 	}
 	b.ready = max(b.ready, now) + ringInterval
 	return true
+}
+
+// wait is how long there will be no token.
+func (b *bucket) wait(now uint64) time.Duration {
+	const burst = ringBurst * ringInterval
+	return time.Duration(max(b.ready+ringInterval, now+burst) - now - burst)
 }
 
 // charge makes the next tokens come later.

@@ -160,7 +160,26 @@ func TestHolderCannotChangeTheBell(t *testing.T) {
 	other.expect(true, "the end of a scan after that")
 }
 
-// Who sleeps, and finds no token left, is rung by a later heartbeat.
+// Who sleeps, and finds no token left, is rung as soon as there is one: nobody else
+// may have anything to publish.
+func TestRingIsGivenWhenThereIsAToken(t *testing.T) {
+	p := newTestRing(t, 16<<10)
+	r := addSource(t, p, "s")
+	c, page, _ := attach(t, p, StartHead)
+	bell := listen(t, c.Bell())
+	for range 3 {
+		c.bell.mu.Lock()
+		c.bell.bucket.ready = Monotonic() + ringBurst*ringInterval
+		c.bell.mu.Unlock()
+		page.Sleep()
+		publishRows(t, r, 0, 1, FlagFirst|FlagLast)
+		if !bell.rung(60_000) {
+			t.Fatal("it was not given")
+		}
+	}
+}
+
+// Who sleeps, and finds no token left for long, is rung by a heartbeat after that.
 func TestRingThatIsHeldBackIsOwed(t *testing.T) {
 	p := newTestRing(t, 16<<10)
 	r := addSource(t, p, "s")
