@@ -64,6 +64,7 @@ type Events struct {
 	wake    waker
 	active  atomic.Bool
 	lookout lookout
+	flow    flow
 	looked  int64 // at the pin, by clock
 	leaving bool  // another map was there the last time
 

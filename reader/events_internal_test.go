@@ -51,3 +51,24 @@ func TestLookout(t *testing.T) {
 		t.Errorf("window %v of nothing", w)
 	}
 }
+
+// TestNap: events are left to gather only where they come thick, and for no longer
+// than a small part of the ringbuf has room for.
+func TestNap(t *testing.T) {
+	const took = 100 * time.Microsecond
+	for _, c := range []struct {
+		events, each, size int
+		want               time.Duration
+	}{
+		{0, 0, 1 << 20, 0},
+		{worthANap/2 - 1, 8, 1 << 20, 0},
+		{worthANap / 2, 8, 1 << 20, longestNap},
+		{1000, 16, 8 * 1000 * 32, took},
+		{1000, 16, 8 * 100 * 32, 0}, // it would be full before one has slept
+	} {
+		f := flow{events: 7, bytes: 9, at: 11}
+		if n := f.nap(7+uint64(c.events), 9+uint64(c.events*c.each), 11+int64(took), c.size); n != c.want {
+			t.Errorf("%+v: %v", c, n)
+		}
+	}
+}

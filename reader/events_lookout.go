@@ -6,6 +6,8 @@ import (
 	"math"
 	"sync/atomic"
 	"time"
+
+	"github.com/ringside-bpf/ringside/reader/ringbuf"
 )
 
 const (
@@ -15,6 +17,14 @@ const (
 	longestSpin = 100 * time.Microsecond
 	// leastSpin is where waiting awake begins, and below which it is given up.
 	leastSpin = time.Microsecond
+	// longestNap is how long events that come thick are left to gather, and
+	// worthANap how many of them have to come meanwhile. To look for each of them
+	// takes the lines they lie on from under the program that submits, and to wake
+	// every consumer for a few costs more than those take to read.
+	longestNap = 200 * time.Microsecond
+	worthANap  = 256
+	// leastNap is where going to sleep, and waking, would take most of it.
+	leastNap = 20 * time.Microsecond
 	// spinSavings bounds what is put by while nothing happens.
 	spinSavings = 10 * time.Millisecond
 )
@@ -62,4 +72,26 @@ func (l *lookout) slept(took time.Duration) {
 	if l.window /= 2; l.window < leastSpin {
 		l.window = 0
 	}
+}
+
+// flow is how thick events come, from one wait for them to the next.
+type flow struct {
+	events, bytes uint64 // of events, counted since the beginning
+	at            int64
+}
+
+// nap is how long the events that will come may be left to gather in a ringbuf of
+// that size: no time at all unless they come thick, and never so long that
+// more than an eighth of it would fill.
+func (f *flow) nap(events, bytes uint64, now int64, size int) time.Duration {
+	came, took := events-f.events, time.Duration(now-f.at)
+	filled := bytes - f.bytes + came*2*ringbuf.HeaderBytes // header and padding
+	*f = flow{events, bytes, now}
+	if took <= 0 || float64(came)*float64(longestNap) < worthANap*float64(took) {
+		return 0
+	}
+	if n := min(longestNap, time.Duration(float64(took)*float64(size/8)/float64(filled))); n >= leastNap {
+		return n
+	}
+	return 0
 }

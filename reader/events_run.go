@@ -39,6 +39,8 @@ func (e *Events) Run(ctx context.Context, dst EventDestination) error {
 			e.stats.fail(err)
 		}
 	}
+	// Naps shall end when they should. The kernel may be 50 us late otherwise.
+	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
 	e.ring.Resync() // it is ours from here on
 	defer context.AfterFunc(ctx, e.wake.poke)()
 	defer e.stats.settle()
@@ -164,12 +166,17 @@ func (e *Events) shared() {
 	e.stats.fail(fmt.Errorf("%w: its position moved by %d bytes without us; %s", ErrShared, moved, SharedRemedy(e.source.info.MapID)))
 }
 
-// await waits until there may be something: awake for a while if that is expected
-// to pay, then asleep. Programs may submit without waking anybody
+// await waits until there may be something: for a fixed time if much is sure to
+// come, else awake for a while if that is expected to pay, then asleep. Programs may submit without waking anybody
 // (BPF_RB_NO_WAKEUP), so it looks every now and then in any case.
 func (e *Events) await(ctx context.Context, now int64) error {
 	if e.options.Poll {
 		e.spin(ctx, now, now+int64(e.options.Every))
+		return nil
+	}
+	if n := e.flow.nap(e.stats.events.Load(), e.stats.bytes.Load(), now, e.ring.Size()); n > 0 {
+		t := unix.NsecToTimespec(int64(n))
+		_ = unix.Nanosleep(&t, nil) // a signal ends it early, which does no harm
 		return nil
 	}
 	if window := e.lookout.begin(now); window > 0 {
