@@ -8,15 +8,23 @@ import (
 	_ "embed"
 	"fmt"
 	"io"
+	"structs"
 
 	"github.com/cilium/ebpf"
 )
+
+type emitVolley struct {
+	_       structs.HostLayout
+	Records uint64
+	Sent    uint64
+}
 
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	emitMapTarget = "target"
+	emitProgBurst = "burst"
 	emitProgEmit  = "emit"
 )
 
@@ -62,7 +70,8 @@ type emitSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type emitProgramSpecs struct {
-	Emit *ebpf.ProgramSpec `ebpf:"emit"`
+	Burst *ebpf.ProgramSpec `ebpf:"burst"`
+	Emit  *ebpf.ProgramSpec `ebpf:"emit"`
 }
 
 // emitMapSpecs contains maps before they are loaded into the kernel.
@@ -117,11 +126,13 @@ type emitVariables struct {
 //
 // It can be passed to loadEmitObjects or ebpf.CollectionSpec.LoadAndAssign.
 type emitPrograms struct {
-	Emit *ebpf.Program `ebpf:"emit"`
+	Burst *ebpf.Program `ebpf:"burst"`
+	Emit  *ebpf.Program `ebpf:"emit"`
 }
 
 func (p *emitPrograms) Close() error {
 	return _EmitClose(
+		p.Burst,
 		p.Emit,
 	)
 }

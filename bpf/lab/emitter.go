@@ -86,7 +86,17 @@ func (e *Emitter) Emit(records int, period time.Duration) error {
 	return nil
 }
 
-// Close frees the program.
+// Burst submits as many records as there is room for, at most so many, as fast as
+// a program can, and says how many these were.
+func (e *Emitter) Burst(records int) (sent int, err error) {
+	b := emitVolley{Records: uint64(records)}
+	if _, err := e.coll.Programs[emitProgBurst].Run(&ebpf.RunOptions{Context: b, ContextOut: &b}); err != nil {
+		return 0, fmt.Errorf("submit records: %w", err)
+	}
+	return int(b.Sent), nil
+}
+
+// Close frees the programs.
 func (e *Emitter) Close() error {
 	e.coll.Close()
 	return nil

@@ -40,3 +40,12 @@ func onCPUs(last bool, do func() error) (err error) {
 	defer func() { err = errors.Join(err, unix.SchedSetaffinity(0, &all)) }()
 	return do()
 }
+
+func cpusIn(set *unix.CPUSet) (list []int) {
+	for cpu := 0; len(list) < set.Count(); cpu++ {
+		if set.IsSet(cpu) {
+			list = append(list, cpu)
+		}
+	}
+	return list
+}

@@ -52,6 +52,9 @@ type fanoutRow struct {
 	Rounds       int     `json:"rounds"`
 	// Of events: to each consumer, by the clock on the wall.
 	RowsPerSecond float64 `json:"rows_per_second,omitempty"`
+	RateP10       float64 `json:"rows_per_second_p10,omitempty"`
+	RateP90       float64 `json:"rows_per_second_p90,omitempty"`
+	Full          float64 `json:"ringbuf_full,omitempty"` // times in a pass that its program found no room
 }
 
 // fanPlan is what is varied, and how the rows come.
@@ -86,7 +89,10 @@ func (b *bench) fanout(ctx context.Context, plan fanPlan) (*result, error) {
 		"Delivery alone: the rows of a scan lie in the publisher's memory, and are the same bytes for everyone. A ring and an iceoryx topic take one copy for all; shmipc, which knows no one to many, and sockets take one for each consumer.",
 		fmt.Sprintf("All are set up to be fast: ring and iceoryx queue hold four scans; sockets have a send buffer of %d MB, shmipc has slices of a frame's size and memory for four scans; iceoryx and shmipc notify once a scan, the former with the whole scan as one chunk. %s.", socketBytes>>20, shmipcModule),
 	)
-	r.Method = append(r.Method, fmt.Sprintf("Events: a ringbuf is filled with %d records of 16 bytes while nobody reads, untimed; then one reader of cilium/ebpf's ringbuf package empties it in this process, or ringside does, and %d processes get all of it. The time is that until the last of them says so. A burst is over in a millisecond, most of which consumers spend waking up; on a machine with fewer CPUs than processes the rate by the clock is that of all of them together.", b.entries, figureConsumers))
+	r.Method = append(r.Method,
+		fmt.Sprintf("Events, sustained: a program in the kernel submits %d records of 16 bytes to a ringbuf of %d MB, as fast as it can, on the last CPU, which is its own; it waits where there is no room, so that none is lost there. On the others one reader of cilium/ebpf's ringbuf package takes them in this process, or ringside does, and %d processes get all of them. The rate is that at which each of them is given events, from the first one submitted to the last one seen by the last of them; the program's own processor time is in no column. Lost is what the ring overtook.", b.entries*sustainedTimes, sustainedRingbuf>>20, figureConsumers),
+		fmt.Sprintf("Events, drained: a ringbuf is filled with %d records while nobody reads, untimed; then it is emptied. On a machine with fewer CPUs than processes the rate by the clock is that of all of them together.", burstTimes*b.entries),
+	)
 	n, err := b.buildNative(ctx)
 	if err != nil {
 		return nil, err

@@ -9,11 +9,13 @@ import (
 	"fmt"
 	"math/bits"
 	"os"
+	"path/filepath"
 	"runtime"
 	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/ringbuf"
+	"golang.org/x/sys/unix"
 
 	"github.com/ringside-bpf/ringside/bpf/lab"
 	"github.com/ringside-bpf/ringside/cmd/ringside-bench/internal/interleave"
@@ -32,11 +34,12 @@ const (
 	eventInRing     = lab.RecordBytes + 8
 )
 
-// emptied is what one burst measured.
+// emptied is what one pass measured.
 type emptied struct {
 	fanned
 	wall  time.Duration
 	every int // events that each consumer was given, or the fewest
+	full  int // how often the emitter found no room
 }
 
 // publisherNSPerEvent is for an event, to however many it goes.
@@ -44,50 +47,79 @@ func (e emptied) publisherNSPerEvent() float64 { return perRow(e.publisher, e.ev
 
 func (e emptied) perSecond() float64 { return float64(e.every) / e.wall.Seconds() }
 
-// measureEvents races one direct reader of a ringbuf against a ring with consumers.
-func (b *bench) measureEvents(ctx context.Context, share int) ([]fanoutRow, []figure, error) {
-	direct, err := b.readDirectly()
-	if err != nil {
-		return nil, nil, err
+// eventPass is one pass of a contender.
+type eventPass = func(context.Context, int) (emptied, error)
+
+// measureEvents races one direct reader of a ringbuf against a ring with consumers:
+// while the ringbuf is written, and with one that is full.
+func (b *bench) measureEvents(ctx context.Context, share int) (rows []fanoutRow, figures []figure, err error) {
+	for _, of := range []struct {
+		path   string
+		direct func() (eventPass, error)
+		ours   func(context.Context) (eventPass, error)
+	}{{pathSustained, b.sustainDirectly, b.sustainFanOut}, {pathEvents, b.readDirectly, b.fanOutEvents}} {
+		direct, err := of.direct()
+		if err != nil {
+			return nil, nil, err
+		}
+		ours, err := of.ours(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		list := []interleave.Contender[emptied]{{Name: byDirect, Pass: direct}, {Name: byRingGo, Pass: ours}}
+		o := b.rounds(of.path, share)
+		o.PassFor = 0 // a pass has a length of its own
+		samples, err := interleave.Run(ctx, list, o)
+		if err != nil {
+			return nil, nil, err
+		}
+		rows = append(rows, eventRows(of.path, list, samples)...)
+		figures = append(figures, eventFigures(of.path, samples)...)
 	}
-	ours, err := b.fanOutEvents(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	list := []interleave.Contender[emptied]{{Name: byDirect, Pass: direct}, {Name: byRingGo, Pass: ours}}
-	o := b.rounds("events", share)
-	o.PassFor = 0 // a burst has a length of its own
-	samples, err := interleave.Run(ctx, list, o)
-	if err != nil {
-		return nil, nil, err
-	}
+	return rows, figures, nil
+}
+
+func eventRows(path string, list []interleave.Contender[emptied], samples [][]emptied) (rows []fanoutRow) {
 	cpu := func(e emptied) float64 { return e.nsPerRow() }
-	rates := [][]float64{stat.Each(samples[0], emptied.perSecond), stat.Each(samples[1], emptied.perSecond)}
-	var rows []fanoutRow
 	for i, c := range list {
 		took, lost := stat.By(samples[i], cpu), make([]fanned, len(samples[i]))
 		for j, s := range samples[i] {
 			lost[j] = s.fanned
 		}
-		rows = append(rows, fanoutRow{Path: pathEvents, Contender: c.Name, Consumers: []int{1, figureConsumers}[i],
+		rate := stat.By(samples[i], emptied.perSecond)
+		rows = append(rows, fanoutRow{Path: path, Contender: c.Name, Consumers: []int{1, figureConsumers}[i],
 			CPUPerRow: took.Median, P10: took.P10, P90: took.P90, Lost: lostPercent(lost), Rounds: took.N,
 			PublisherCPU:  stat.By(samples[i], func(e emptied) float64 { return e.publisherNS() }).Median,
 			Cheaper:       stat.Ratio(stat.Each(samples[0], cpu), stat.Each(samples[i], cpu)).Median,
-			RowsPerSecond: stat.Of(rates[i]).Median})
+			RowsPerSecond: rate.Median, RateP10: rate.P10, RateP90: rate.P90,
+			Full: stat.By(samples[i], func(e emptied) float64 { return float64(e.full) }).Median})
 	}
-	// By the clock, and by what the one who reads the ringbuf spends: the rate that
-	// it keeps up where consumers have CPUs of their own.
-	wall := atLeast(fmt.Sprintf("events to each of %d consumers, rate of one direct reader's", figureConsumers), stat.Ratio(rates[1], rates[0]), 1, times)
-	if cpus := runtime.NumCPU(); cpus <= figureConsumers {
-		wall.Floor = fmt.Sprintf("%d CPUs for %d processes", cpus, figureConsumers+1)
-	}
-	alone := stat.Ratio(stat.Each(samples[0], cpu), stat.Each(samples[1], emptied.publisherNSPerEvent))
-	return rows, []figure{wall, atLeast("the same by the processor time of whoever reads the ringbuf", alone, 1, times)}, nil
+	return rows
 }
+
+// eventFigures: by the clock, and by what the one who reads the ringbuf spends: the
+// rate that it keeps up where consumers have CPUs of their own.
+func eventFigures(path string, samples [][]emptied) []figure {
+	rate := stat.Ratio(stat.Each(samples[1], emptied.perSecond), stat.Each(samples[0], emptied.perSecond))
+	name := fmt.Sprintf("events to each of %d consumers, rate of one direct reader's", figureConsumers)
+	if path == pathSustained {
+		return []figure{atLeast(name, rate, 1, times)}
+	}
+	drained := atLeast(name+" who both drain a full ringbuf", rate, 1, times)
+	if cpus := runtime.NumCPU(); cpus <= figureConsumers {
+		drained.Floor = fmt.Sprintf("%d CPUs for %d processes", cpus, figureConsumers+1)
+	}
+	alone := stat.Ratio(stat.Each(samples[0], func(e emptied) float64 { return e.nsPerRow() }), stat.Each(samples[1], emptied.publisherNSPerEvent))
+	return []figure{drained, atLeast("the same by the processor time of whoever reads the ringbuf", alone, 1, times)}
+}
+
+// burstTimes is how many times the entries of other experiments are drained: what
+// it takes to begin with it should not count.
+const burstTimes = 8
 
 // newBurst makes a ringbuf with room for a burst, and what fills it.
 func (b *bench) newBurst(name string) (m *ebpf.Map, pin string, fill func() error, err error) {
-	room := max(uint32(b.entries*recordInRingbuf+1), uint32(os.Getpagesize()))
+	room := max(uint32(burstTimes*b.entries*recordInRingbuf+1), uint32(os.Getpagesize()))
 	m, pin, err = b.newMap(name, &ebpf.MapSpec{Type: ebpf.RingBuf, MaxEntries: 1 << bits.Len32(room)})
 	if err != nil {
 		return nil, "", nil, err
@@ -97,11 +129,16 @@ func (b *bench) newBurst(name string) (m *ebpf.Map, pin string, fill func() erro
 		return nil, "", nil, err
 	}
 	b.later(e.Close)
-	return m, pin, func() error { return e.Emit(b.entries, 0) }, nil
+	return m, pin, func() error {
+		if sent, err := e.Burst(burstTimes * b.entries); err != nil || sent < burstTimes*b.entries {
+			return errOr(err, lab.ErrNoRoom)
+		}
+		return nil
+	}, nil
 }
 
 // readDirectly is a ringbuf's only reader, as its documentation shows it.
-func (b *bench) readDirectly() (func(context.Context, int) (emptied, error), error) {
+func (b *bench) readDirectly() (eventPass, error) {
 	m, _, fill, err := b.newBurst("burst_direct")
 	if err != nil {
 		return nil, err
@@ -118,9 +155,9 @@ func (b *bench) readDirectly() (func(context.Context, int) (emptied, error), err
 			return e, err
 		}
 		r.SetDeadline(time.Now()) // all is there: do not wait
-		e.meant = b.entries
+		e.meant = burstTimes * b.entries
 		start, before := time.Now(), processTime()
-		for e.rows < b.entries {
+		for e.rows < e.meant {
 			if err := r.ReadInto(&record); errors.Is(err, os.ErrDeadlineExceeded) {
 				continue // it said so although there are records
 			} else if err != nil {
@@ -136,13 +173,36 @@ func (b *bench) readDirectly() (func(context.Context, int) (emptied, error), err
 
 // fanOutEvents is a ringbuf whose reader rests while it is filled, and a ring with
 // consumers that wait.
-func (b *bench) fanOutEvents(ctx context.Context) (func(context.Context, int) (emptied, error), error) {
+func (b *bench) fanOutEvents(ctx context.Context) (eventPass, error) {
 	_, pin, fill, err := b.newBurst("burst")
 	if err != nil {
 		return nil, err
 	}
 	// Hardly larger than a burst: consumers have seen all its pages after two.
-	r, err := b.newRing(b.entries * eventInRing / 4)
+	t, err := b.tapEvents(ctx, pin, "drained.sock", burstTimes*b.entries*eventInRing/4)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, _ int) (emptied, error) {
+		if err := fill(); err != nil {
+			return emptied{}, err
+		}
+		defer t.events.SetActive(false)
+		return t.burst(ctx, burstTimes*b.entries, func() { t.events.SetActive(true) })
+	}, nil
+}
+
+// tap is a ringbuf that is emptied into a ring, and the consumers of that.
+type tap struct {
+	*side
+	ring   *ring
+	events *reader.Events
+}
+
+// tapEvents starts a tap that rests. Whoever it starts runs where the calling
+// thread may.
+func (b *bench) tapEvents(ctx context.Context, pin, socket string, ringBytes int) (*tap, error) {
+	r, err := b.newRingAt(filepath.Join(b.home.Dir(), socket), ringBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +210,11 @@ func (b *bench) fanOutEvents(ctx context.Context) (func(context.Context, int) (e
 	if err != nil {
 		return nil, err
 	}
-	events, err := reader.OpenEvents(pin, reader.EventOptions{})
+	var here unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &here); err != nil {
+		return nil, err
+	}
+	events, err := reader.OpenEvents(pin, reader.EventOptions{CPUs: cpusIn(&here)})
 	if err != nil {
 		return nil, err
 	}
@@ -165,22 +229,13 @@ func (b *bench) fanOutEvents(ctx context.Context) (func(context.Context, int) (e
 	})
 	s := &side{name: byRingGo}
 	f := &fan{bench: b, n: figureConsumers}
-	if err := f.start(ctx, s, func(int) (*child, error) { return f.goOrC(ctx, false, viaEvents, r.socket) }, nil); err != nil {
-		return nil, err
-	}
-	return func(ctx context.Context, _ int) (emptied, error) {
-		if err := fill(); err != nil {
-			return emptied{}, err
-		}
-		r.Beat()
-		s.scan += uint64(b.entries) // events are counted, there are no scans
-		defer events.SetActive(false)
-		return s.burst(ctx, b.entries, func() { events.SetActive(true) })
-	}, nil
+	return &tap{s, r, events}, f.start(ctx, s, func(int) (*child, error) { return f.goOrC(ctx, false, viaEvents, r.socket) }, nil)
 }
 
 // burst lets the consumers have so many events, and waits for the last of them.
-func (s *side) burst(ctx context.Context, events int, begin func()) (e emptied, err error) {
+func (s *tap) burst(ctx context.Context, events int, begin func()) (e emptied, err error) {
+	s.ring.Beat()
+	s.scan += uint64(events) // events are counted, there are no scans
 	order := fmt.Sprint(sayTake, " ", s.scan)
 	consumers, err := s.consumersTime()
 	if err != nil {

@@ -45,13 +45,21 @@ func fanoutTables(r *result, rows []fanoutRow) {
 }
 
 func eventsTable(r *result, rows []fanoutRow) {
-	t := &table.Table{Title: "Fan-out of events", Columns: []table.Column{table.Number("consumers"), table.Text("contender"),
-		table.Number("M events/s to each"), table.Number("CPU ns/delivered event"), table.Number("p10"), table.Number("p90"), table.Number("of that the publisher"), table.Number("lost")}}
+	t := &table.Table{Title: "Fan-out of events", Columns: []table.Column{table.Text("ringbuf"), table.Number("consumers"), table.Text("contender"),
+		table.Number("M events/s to each"), table.Number("p10"), table.Number("p90"), table.Number("CPU ns/delivered event"), table.Number("p10"), table.Number("p90"),
+		table.Number("of that the publisher"), table.Number("lost"), table.Number("found full")}}
+	million := func(rate float64) string { return table.Figure(rate / 1e6) }
 	for _, row := range rows {
-		if row.Path == pathEvents {
-			t.Add(table.Count(int64(row.Consumers)), row.Contender, table.Figure(row.RowsPerSecond/1e6), table.Figure(row.CPUPerRow),
-				table.Figure(row.P10), table.Figure(row.P90), unlessZero(row.PublisherCPU, ""), fmt.Sprintf("%.2f %%", row.Lost))
+		ringbuf, full := "drained", ""
+		switch row.Path {
+		case pathSustained:
+			ringbuf, full = "sustained", table.Count(int64(row.Full))
+		case pathEvents:
+		default:
+			continue
 		}
+		t.Add(ringbuf, table.Count(int64(row.Consumers)), row.Contender, million(row.RowsPerSecond), million(row.RateP10), million(row.RateP90),
+			table.Figure(row.CPUPerRow), table.Figure(row.P10), table.Figure(row.P90), unlessZero(row.PublisherCPU, ""), fmt.Sprintf("%.2f %%", row.Lost), full)
 	}
 	r.tables = append(r.tables, t)
 }
