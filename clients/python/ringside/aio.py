@@ -53,7 +53,12 @@ class AsyncSubscription:
     async def _readable(sub: Subscription) -> None:
         loop, fd = asyncio.get_running_loop(), sub.fileno()
         readable = loop.create_future()
-        loop.add_reader(fd, lambda: readable.done() or readable.set_result(None))
+
+        def ready() -> None:
+            if not readable.done():
+                readable.set_result(None)
+
+        loop.add_reader(fd, ready)
         try:
             await readable
         finally:

@@ -70,7 +70,7 @@ def _structure(t: Type) -> numpy.dtype:
 
 
 def _at(array: numpy.ndarray, form: Any, offset: int) -> numpy.ndarray:
-    one = {"names": ["f"], "formats": [form], "offsets": [offset], "itemsize": array.dtype.itemsize}
+    one: Any = {"names": ["f"], "formats": [form], "offsets": [offset], "itemsize": array.dtype.itemsize}
     return array.view(numpy.dtype(one))["f"]
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any, Iterator
 
 import numpy
-import pandas
+import pandas  # type: ignore[import]  # not everywhere with types
 
 from .types import Type
 

@@ -73,7 +73,7 @@ class Type:
         if self.kind == "enum":
             self.constants = tuple(Constant(*c) for c in members)
         elif members:
-            self.fields = tuple(Field(*f[:4], Type(f[4])) for f in members)
+            self.fields = tuple(Field(name, offset, bit, bits, Type(t)) for name, offset, bit, bits, t in members)
 
     def __repr__(self) -> str:
         return f"<ringside.Type {self.name or self.kind}, {self.size} bytes>"

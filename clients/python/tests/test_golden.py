@@ -27,6 +27,21 @@ class Golden(unittest.TestCase):
             count += 1
         self.assertGreater(count, 50)
 
+    def test_starts(self) -> None:
+        """Where the reading of a file begins, of which the ring has lost 20 frames."""
+        path = golden.IMAGES / "lapped-into-scan.ring"
+        for start, want in {
+            "": ("rows", 20),
+            "oldest": ("rows", 20),
+            "keyframe": ("rows", 33),
+            "head": None,
+            "beginning": ("lost", 0),
+        }.items():
+            with self.subTest(start), ringside.open_file(path, start=start) as sub:
+                batch = next(iter(sub), None)
+                self.assertEqual((batch.kind, batch.seq) if batch is not None else None, want)
+                self.assertTrue(start != "keyframe" or (batch.first and batch.keyframe))
+
     def test_leases_say_the_same(self) -> None:
         """In place and as copies, as long as nothing is wrong with the ring."""
         for path, want in images():
