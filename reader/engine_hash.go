@@ -44,7 +44,7 @@ type hashEngine struct {
 func openHash(s *Source, t scan.Target) (engine, string, error) {
 	rows := interleavedRows(&t)
 	e := &hashEngine{
-		target: t, entries: t.MaxEntries, rows: rows, room: max(rangeBytes/rows.stride, minRoom),
+		target: t, entries: t.MaxEntries, rows: rows, room: max(RunBytes(t.MaxEntries*rows.stride)/rows.stride, minRoom),
 		pace: newPace(s.options.MaxHold), pause: firstRest,
 		hold: s.options.MaxHold - s.options.MaxHold/8, // it looks at the clock now and then
 	}

@@ -10,9 +10,17 @@ import (
 	"github.com/ringside-bpf/ringside/bpf/scan"
 )
 
-// rangeBytes is what one run takes: small enough to be in the cache still when
-// it is copied on, large enough to hide the call.
-const rangeBytes = 128 << 10
+const (
+	// A run takes leastRun: small enough to be in the cache still when it is
+	// copied on, large enough to hide the call. Of large maps it takes more: a run
+	// becomes a frame, and consumers pay for each, 2 us in numpy.
+	leastRun, mostRun = 128 << 10, 512 << 10
+	runsPerScan       = 64
+)
+
+// RunBytes is how much one run of our programs takes of a map whose rows are so
+// many bytes. What it takes becomes one frame, where the destination has room.
+func RunBytes(all int) int { return min(max(leastRun, all/runsPerScan), mostRun) }
 
 func openPump(s *Source) (engine, string, error) {
 	t, err := s.target()
@@ -36,7 +44,11 @@ type rangeEngine struct {
 
 func openRanges(s *Source, t scan.Target) (engine, string, error) {
 	rows := layout{key: t.KeySize, value: t.ValueStride()}
-	room := min(t.MaxEntries, max(1, rangeBytes/rows.value))
+	run := RunBytes(t.MaxEntries * rows.value)
+	if t.Sum != nil { // it reads the values of all CPUs, however many there are
+		run = leastRun
+	}
+	room := min(t.MaxEntries, max(1, run/rows.value))
 	pump, err := scan.OpenPump(t, room)
 	if err != nil {
 		return nil, "", err

@@ -15,6 +15,7 @@ import (
 
 	ringside "github.com/ringside-bpf/ringside/clients/go"
 	"github.com/ringside-bpf/ringside/cmd/ringside-bench/internal/stat"
+	"github.com/ringside-bpf/ringside/reader"
 	"github.com/ringside-bpf/ringside/shm"
 	"github.com/ringside-bpf/ringside/shm/schema"
 )
@@ -55,8 +56,8 @@ func (b *bench) lieReady(ctx context.Context, rows int) (socket string, err erro
 	if err != nil {
 		return "", err
 	}
-	const frame = 128 << 10 // what the sidecar's programs leave in one
-	x.batch = min(frame/(keyBytes+valueBytes+keyBytes), rows, x.producer.Largest()/(keyBytes+valueBytes))
+	const inHash = 8 + valueBytes // as programs leave a row of a hash
+	x.batch = min(reader.RunBytes(rows*inHash)/inHash, rows, x.producer.Largest()/(keyBytes+valueBytes))
 	beating, stop := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {
