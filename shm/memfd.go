@@ -76,32 +76,3 @@ func reopenReadOnly(f *os.File) (*os.File, error) {
 	}
 	return ro, nil
 }
-
-// mapFile maps size bytes of f. POPULATE: nobody pays page faults later, and the
-// pages are charged to the process that maps first, the sidecar.
-func mapFile(f *os.File, size uint64, prot int) (memory, error) {
-	return mapShared(f, size, prot, unix.MAP_POPULATE)
-}
-
-// mapSparse maps a file without giving all of it a place on the disk.
-func mapSparse(f *os.File, size uint64) (memory, error) {
-	return mapShared(f, size, unix.PROT_READ|unix.PROT_WRITE, 0)
-}
-
-func mapShared(f *os.File, size uint64, prot, flags int) (memory, error) {
-	b, err := unix.Mmap(int(f.Fd()), 0, int(size), prot, unix.MAP_SHARED|flags)
-	if err != nil {
-		return nil, fmt.Errorf("map %d bytes of %s: %w", size, f.Name(), err)
-	}
-	// Core dumps of an application need not carry the content of kernel maps.
-	// Where the kernel refuses, a dump is larger, nothing else.
-	_ = unix.Madvise(b, unix.MADV_DONTDUMP)
-	return b, nil
-}
-
-func unmap(m memory) error {
-	if m == nil {
-		return nil
-	}
-	return unix.Munmap(m)
-}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -99,4 +100,42 @@ func TestOpenReadsWhatIsPublished(t *testing.T) {
 	}
 	got, _ := readAll(t, NewCursor(ring, Position{}, StartOldest, AnySource), make([]byte, ring.Geometry().LargestFrame))
 	got.mustEqual(t, p.Totals())
+}
+
+// Publisher and reader map huge pages as such, where there are some: the kernel
+// says so of both mappings.
+func TestHugePagesAreMappedAsSuch(t *testing.T) {
+	p := newTestRing(t, 4<<20)
+	if !p.HugePages() {
+		t.Log("the kernel gives none") // before Linux 6.1, or short of memory
+		return
+	}
+	r, err := Open(p.File())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for _, m := range []memory{p.mem, r.mem} {
+		if kb := hugeKB(t, m); kb != 4<<10 {
+			t.Errorf("%d kB of %d are in huge pages", kb, len(m)>>10)
+		}
+	}
+}
+
+// hugeKB is how much of a mapping is mapped by huge pages.
+func hugeKB(t *testing.T, m memory) (kb int) {
+	t.Helper()
+	maps, err := os.ReadFile("/proc/self/smaps")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, from, found := strings.Cut(string(maps), fmt.Sprintf("%p-", &m[0])[2:])
+	if !found {
+		t.Fatalf("no mapping at %p", &m[0])
+	}
+	_, from, _ = strings.Cut(from, "ShmemPmdMapped:")
+	if _, err := fmt.Sscan(from, &kb); err != nil {
+		t.Fatal(err)
+	}
+	return kb
 }

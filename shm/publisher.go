@@ -47,6 +47,7 @@ type Publisher struct {
 	shared   control
 	file     *os.File // read-only descriptor, to be passed on
 	disk     *disk    // nil in memory
+	huge     bool     // see HugePages
 
 	mu sync.Mutex // never held across a system call
 	// The rest up to consumers is guarded by mu.
@@ -96,6 +97,7 @@ func Create(c Config) (*Publisher, error) {
 		return nil, err
 	}
 	p := newPublisher(mem, g)
+	p.huge = collapse(mem)
 	p.patience = newPatience(c)
 	if err := seal(f, ringSeals); err != nil {
 		unmap(mem)
@@ -146,6 +148,9 @@ func newPublisher(mem memory, g Geometry) *Publisher {
 
 // Geometry tells where the parts of the ring lie.
 func (p *Publisher) Geometry() Geometry { return p.geometry }
+
+// HugePages reports whether the ring lies in huge pages, but for a rest at its end.
+func (p *Publisher) HugePages() bool { return p.huge }
 
 // File is the descriptor to pass to consumers: read-only, of sealed memory. It
 // belongs to the publisher and is valid until Close.

@@ -11,7 +11,7 @@
 #include "fail.h"
 #include "ringside.h"
 
-enum { MAX_POPULATED = 1 << 30 };
+enum { MAX_POPULATED = 1 << 30, HUGE_PAGE = 2 << 20 };
 
 static uint64_t fnv1a(const uint8_t *p, size_t n)
 {
@@ -117,6 +117,20 @@ static int check_file(struct ring *ring, int fd, struct text *why)
 	return ring_check(ring, pages, bytes, why);
 }
 
+/* A free address that is a multiple of a huge page, at which the publisher's can
+ * be mapped as such. It is a hint: if another thread has taken it meanwhile, the
+ * kernel chooses another. */
+static void *round_address(uint64_t bytes)
+{
+	if (bytes < HUGE_PAGE)
+		return NULL;
+	uint8_t *room = mmap(NULL, bytes + HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (room == MAP_FAILED)
+		return NULL;
+	munmap(room, bytes + HUGE_PAGE);
+	return room + (-(uintptr_t)room & (HUGE_PAGE - 1));
+}
+
 int ring_map(struct ring *ring, int fd, struct text *why)
 {
 	*ring = (struct ring){0};
@@ -132,7 +146,7 @@ int ring_map(struct ring *ring, int fd, struct text *why)
 	/* Pages that the publisher has already spare faults later. A hostile file with
 	 * nothing in it would take memory for what is only claimed. */
 	int populate = ring->bytes <= MAX_POPULATED ? MAP_POPULATE : 0;
-	void *base = mmap(NULL, ring->bytes, PROT_READ, MAP_SHARED | populate, fd, 0);
+	void *base = mmap(round_address(ring->bytes), ring->bytes, PROT_READ, MAP_SHARED | populate, fd, 0);
 	if (base == MAP_FAILED)
 		return fail(why, errno, "cannot map %" PRIu64 " bytes of the ring: %s", ring->bytes, ringside_strerror(errno));
 	(void)madvise(base, ring->bytes, MADV_DONTDUMP); /* what the kernel holds is not for core files */

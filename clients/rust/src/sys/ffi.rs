@@ -8,9 +8,12 @@ compile_error!("ringside needs 64-bit little-endian Linux, as its sidecar does")
 use std::ffi::c_void;
 use std::os::raw::{c_int, c_long};
 
+pub const PROT_NONE: c_int = 0;
 pub const PROT_READ: c_int = 1;
 pub const PROT_WRITE: c_int = 2;
 pub const MAP_SHARED: c_int = 1;
+pub const MAP_PRIVATE: c_int = 2;
+pub const MAP_ANONYMOUS: c_int = 0x20;
 pub const MAP_POPULATE: c_int = 0x8000;
 pub const MADV_DONTDUMP: c_int = 16;
 

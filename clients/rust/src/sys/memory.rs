@@ -3,6 +3,7 @@
 //! Memory that others write: a mapped ring, a consumer's page; and private copies that are read the same way.
 
 use std::io::{self, Read};
+use std::os::raw::c_void;
 use std::os::unix::io::{AsRawFd, BorrowedFd};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,9 +30,9 @@ impl Memory {
     /// Maps the first `len` bytes of a file. The caller has made sure, by the seals, that the file keeps them.
     pub fn map(fd: BorrowedFd<'_>, len: usize, writable: bool) -> io::Result<Memory> {
         let prot = if writable { ffi::PROT_READ | ffi::PROT_WRITE } else { ffi::PROT_READ };
-        // SAFETY: a new mapping at an address of the kernel's choice changes no memory that exists.
-        let base =
-            unsafe { ffi::mmap(ptr::null_mut(), len, prot, ffi::MAP_SHARED | ffi::MAP_POPULATE, fd.as_raw_fd(), 0) };
+        let hint = round_address(len);
+        // SAFETY: a new mapping where nothing is (the address is a hint) changes no memory that exists.
+        let base = unsafe { ffi::mmap(hint, len, prot, ffi::MAP_SHARED | ffi::MAP_POPULATE, fd.as_raw_fd(), 0) };
         let base = match NonNull::new(base as *mut u8) {
             Some(base) if base.as_ptr() as isize != -1 => base,
             _ => return Err(io::Error::last_os_error()),
@@ -104,6 +105,26 @@ impl Memory {
         // only ever accessed atomically. One byte aligns to everything.
         unsafe { Place::new(self.base.as_ptr().add(offset), len, 1) }
     }
+}
+
+/// What one entry of a page table covers where it can.
+const HUGE_PAGE: usize = 2 << 20;
+
+/// A free address that is a multiple of a huge page, at which the publisher's can be mapped as such. It is a hint: if
+/// another thread has taken it meanwhile, the kernel chooses another.
+fn round_address(len: usize) -> *mut c_void {
+    if len < HUGE_PAGE {
+        return ptr::null_mut();
+    }
+    let (room, flags) = (len + HUGE_PAGE, ffi::MAP_PRIVATE | ffi::MAP_ANONYMOUS);
+    // SAFETY: a new mapping at an address of the kernel's choice changes no memory that exists.
+    let base = unsafe { ffi::mmap(ptr::null_mut(), room, ffi::PROT_NONE, flags, -1, 0) };
+    if base as isize == -1 {
+        return ptr::null_mut();
+    }
+    // SAFETY: the range was just mapped, and nobody else knows of it.
+    let _ = unsafe { ffi::munmap(base, room) };
+    base.cast::<u8>().wrapping_add((base as usize).wrapping_neg() % HUGE_PAGE).cast()
 }
 
 impl Drop for Memory {

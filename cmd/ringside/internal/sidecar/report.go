@@ -109,13 +109,14 @@ func (s *Sidecar) process() status.Sidecar {
 }
 
 func (s *Sidecar) ringLine(r *ring) status.Ring {
-	g, t := r.current.Load().publisher.Geometry(), r.current.Load().publisher.Totals()
+	p := r.current.Load().publisher
+	g, t := p.Geometry(), p.Totals()
 	line := status.Ring{
-		Name: g.Name, Bytes: g.DataBytes, Epoch: fmt.Sprintf("%016x", g.Epoch), Delivery: "lossy",
+		Name: g.Name, Bytes: g.DataBytes, Epoch: fmt.Sprintf("%016x", g.Epoch), Delivery: "lossy", HugePages: p.HugePages(),
 		Head: t.Head, Frames: t.Frames, Rows: t.Rows, Sources: []status.Source{}, Consumers: []status.Consumer{},
 	}
 	if g.Lossless {
-		d := r.current.Load().publisher.Delivery()
+		d := p.Delivery()
 		line.Delivery, line.StallTimeoutNS = "lossless", int64(r.config.StallTimeout)
 		line.Stalls, line.StalledNS, line.Evictions = d.Stalls, int64(d.StalledNS), d.Evictions
 	}

@@ -53,6 +53,7 @@ rings[].name
 rings[].bytes
 rings[].epoch
 rings[].delivery
+rings[].huge_pages
 rings[].stall_timeout_ns
 rings[].stalls
 rings[].stalled_ns
