@@ -2,13 +2,17 @@
 
 package ringside
 
+import "slices"
+
 // changelog notes which slots of a store a scan has written. With it the table's
 // other copy, which holds what was before, becomes equal by copying just those;
 // and what has changed is found by comparing just those.
+//
+// A slot may be noted twice. To know that it was would take a bit for each, and
+// for each change a wait for the memory of that bit.
 type changelog struct {
 	everything bool // too much to note: copy and compare all
 	slots      []uint32
-	noted      []uint64 // a bit for each slot in slots
 	most       int
 }
 
@@ -18,23 +22,16 @@ const logShare = 8
 
 // begin starts a scan of changes on s.
 func (l *changelog) begin(s *store) {
-	for _, i := range l.slots {
-		l.noted[i/64] = 0
-	}
 	l.slots, l.everything, l.most = l.slots[:0], false, s.room/logShare
-	if words := (len(s.tags) + 63) / 64; len(l.noted) < words {
-		l.noted = make([]uint64, words)
-	}
 }
 
 // all notes everything. There is no more to say until begin.
 func (l *changelog) all() { l.everything = true }
 
 func (l *changelog) slot(i int) {
-	if l.everything || l.noted[i/64]&(1<<(i%64)) != 0 {
+	if l.everything {
 		return
 	}
-	l.noted[i/64] |= 1 << (i % 64)
 	l.slots = append(l.slots, uint32(i))
 	l.everything = len(l.slots) > l.most
 }
@@ -48,10 +45,16 @@ func (l *changelog) catchUp(s, from *store) {
 	}
 	s.n = from.n
 	for _, i := range l.slots {
-		s.tags[i] = from.tags[i]
-		copy(s.row(int(i)), from.row(int(i)))
+		s.copyRow(int(i), from, int(i))
 	}
 }
 
+// sorted is each of the slots, once.
+func (l *changelog) sorted() []uint32 {
+	slices.Sort(l.slots)
+	l.slots = slices.Compact(l.slots)
+	return l.slots
+}
+
 // bytes is how much memory the log takes.
-func (l *changelog) bytes() int { return 4*cap(l.slots) + 8*cap(l.noted) }
+func (l *changelog) bytes() int { return 4 * cap(l.slots) }

@@ -67,7 +67,7 @@ func (s *PerCPUSnapshot[K, V]) Get(key K) (values Slots[V], ok bool) {
 	k := bytesOf(&key)
 	fillHoles(k, s.holes)
 	store := s.use()
-	at, ok := store.lookup(k)
+	at, ok := store.slotFor(k)
 	if !ok {
 		return values, false
 	}

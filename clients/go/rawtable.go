@@ -72,7 +72,7 @@ type RawSnapshot struct{ snapshot }
 // Get is the value of a key, or nil. The bytes are the snapshot's.
 func (s *RawSnapshot) Get(key []byte) []byte {
 	store := s.use()
-	if at, ok := store.lookup(key); ok {
+	if at, ok := store.slotFor(key); ok {
 		return store.value(at)
 	}
 	return nil

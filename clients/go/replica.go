@@ -25,11 +25,12 @@ type replica struct {
 	shown atomic.Pointer[store]
 
 	// The writer's own.
-	work  *store // what is being built; nil between scans
-	spare *store // what was shown before, unless it is work
-	torn  bool   // spare holds half a scan, and is still marked as being written
-	log   changelog
-	seen  uint8 // of no use, but for the compiler
+	work   *store // what is being built; nil between scans
+	spare  *store // what was shown before, unless it is work
+	marked bool   // spare is marked as being written already
+	level  bool   // spare is what is shown
+	log    changelog
+	seen   uint8 // of no use, but for the compiler
 }
 
 func (r *replica) init(src *Source) {
@@ -56,13 +57,13 @@ func (r *replica) whole(keySize, valueSize int) {
 
 // changes begins a scan of changes, on what is shown.
 func (r *replica) changes() {
-	shown := r.shown.Load()
+	shown, level := r.shown.Load(), r.level
 	s := r.takeSpare()
 	if s == nil || s.room != shown.room || s.keySize != shown.keySize || s.valueSize != shown.valueSize {
 		s = newStore(r.seed, shown.keySize, shown.valueSize, shown.room)
 		s.guard.begin()
 		s.fill(shown)
-	} else {
+	} else if !level {
 		r.log.catchUp(s, shown)
 	}
 	r.work = s
@@ -75,62 +76,114 @@ func (r *replica) changes() {
 // shown; here another was shown first, and pins are looked at then. One of the
 // two sees the other.
 func (r *replica) takeSpare() *store {
-	s := r.spare
-	r.spare = nil
+	s, marked := r.spare, r.marked
+	r.spare, r.marked, r.level = nil, false, false
 	if s == nil || s.pins.Load() > 0 {
-		r.torn = false
 		return nil
 	}
-	if !r.torn {
+	if !marked {
 		s.guard.begin()
 	}
-	r.torn = false
 	return s
 }
 
-// put stores a row in the scan, and reports whether there may be so many.
-func (r *replica) put(key, value []byte, most int) bool {
-	if r.work.n == r.work.room {
-		if r.work.n >= most {
-			return false
-		}
-		// Whoever still looks at the old one sees it marked for ever, and
-		// looks at the one that is shown.
-		room := min(max(2*r.work.room, minRoom), most)
-		grown := newStore(r.seed, r.work.keySize, r.work.valueSize, room)
-		grown.guard.begin()
-		grown.fill(r.work)
-		r.work = grown
-		r.log.all()
+// catchUp makes the copy that is not shown what is shown, after a scan of changes:
+// sooner than it must be, but now what to copy is in the processor's caches.
+// Where that is all of it the next scan may be whole, too, and need none of it.
+func (r *replica) catchUp() {
+	if r.log.everything || r.spare.pins.Load() > 0 {
+		return
 	}
-	r.work.put(key, value, &r.log)
+	if s := r.takeSpare(); s != nil {
+		r.log.catchUp(s, r.shown.Load())
+		r.spare, r.marked, r.level = s, true, true
+	}
+}
+
+// put stores the rows of b in the scan, and reports whether there may be so many.
+func (r *replica) put(b *Batch, most int) bool {
+	var hashes [block]uint32
+	for i := range b.Rows {
+		if i%block == 0 {
+			r.expect(b, i, &hashes)
+		}
+		h, key := hashes[i%block], b.Key(i)
+		at, found := r.work.find(h, key)
+		if !found && r.work.n == r.work.room {
+			if r.work.n >= most {
+				return false
+			}
+			r.grow(most)
+			at, _ = r.work.find(h, key)
+		}
+		r.work.put(h, at, found, key, b.Value(i))
+		r.log.slot(at)
+	}
 	return true
 }
 
-// ahead is for how many rows at once memory is asked.
-const ahead = 32
-
-// expect looks where the next rows of a batch will lie. In a table larger than
-// the caches each of them waits for memory: so they wait together.
-func (r *replica) expect(b *Batch, from int) {
-	s := r.work
-	if len(s.rows) == 0 { // there is no row yet, or a row is nothing
-		return
-	}
-	for i := from; i < min(from+ahead, b.Rows); i++ {
-		at := s.home(s.seed.hash(b.Key(i)))
-		r.seen += s.tags[at] + s.rows[at*s.stride]
+// remove removes the rows of b from the scan.
+func (r *replica) remove(b *Batch) {
+	var hashes [block]uint32
+	for i := range b.Rows {
+		if i%block == 0 {
+			r.expect(b, i, &hashes)
+		}
+		r.work.remove(hashes[i%block], b.Key(i), &r.log)
 	}
 }
 
-func (r *replica) remove(key []byte) { r.work.remove(key, &r.log) }
+// block is for how many rows at once memory is asked.
+const block = 32
+
+// expect looks where the rows of a batch will lie, as many as there are in a
+// block, and gives their hashes. In a table larger than the caches each of them
+// waits for memory, twice: so they wait together. The loops that wait are short
+// and call nothing, so that the processor has all of a block under way at once.
+func (r *replica) expect(b *Batch, from int, block *[block]uint32) {
+	s, hashes, seen := r.work, block[:min(len(block), b.Rows-from)], uint8(0)
+	for i := range hashes {
+		hashes[i] = s.seed.hash(b.Key(from + i))
+	}
+	if len(s.rows) == 0 { // there is none yet, or a row is nothing
+		return
+	}
+	for _, h := range hashes {
+		seen += s.tags[s.home(h)]
+	}
+	var starts [len(block)]int
+	for i, h := range hashes {
+		starts[i] = s.likely(h) * s.stride
+	}
+	rows, last := s.rows, s.stride-1
+	for _, start := range starts[:len(hashes)] {
+		seen += rows[start] + rows[start+last]
+	}
+	r.seen = seen
+}
+
+// grow makes room for more rows. Most maps never have more than half of most,
+// and some that are replaced while they are read.
+func (r *replica) grow(most int) {
+	room := max(2*r.work.room, minRoom)
+	if usual := most/2 + most/16; r.work.room < usual {
+		room = min(room, usual)
+	}
+	// Whoever still looks at the old one sees it marked for ever, and looks at
+	// the one that is shown.
+	grown := newStore(r.seed, r.work.keySize, r.work.valueSize, min(room, most))
+	grown.guard.begin()
+	grown.fill(r.work)
+	r.work = grown
+	r.log.all()
+}
 
 // drop forgets a scan that broke off. Only a whole one may follow.
 func (r *replica) drop() {
 	if r.work == nil {
 		return
 	}
-	r.spare, r.work, r.torn = r.work, nil, true
+	r.spare, r.work, r.marked = r.work, nil, true
 }
 
 // show ends the scan with its last batch. old is what was shown before; it stays as it is until the
@@ -176,7 +229,7 @@ func (r *replica) bytes() int {
 func (r *replica) compare(old *store, f func(key, old, new []byte)) {
 	now := r.shown.Load()
 	if !r.log.everything { // so that both have the same room
-		for _, i := range r.log.slots {
+		for _, i := range r.log.sorted() {
 			compareOld(old, now, int(i), f)
 			compareNow(old, now, int(i), f)
 		}
@@ -196,7 +249,7 @@ func compareOld(old, now *store, i int, f func(key, old, new []byte)) {
 		return
 	}
 	key := old.key(i)
-	if _, ok := now.lookup(key); !ok {
+	if _, ok := now.slotFor(key); !ok {
 		f(key, old.value(i), nil)
 	}
 }
@@ -208,7 +261,7 @@ func compareNow(old, now *store, i int, f func(key, old, new []byte)) {
 		return
 	}
 	key, value := now.key(i), now.value(i)
-	at, ok := old.lookup(key)
+	at, ok := old.slotFor(key)
 	switch {
 	case !ok:
 		f(key, nil, value)

@@ -12,13 +12,13 @@ import (
 // seed makes the hashes of a table its own: who can choose keys, by sending
 // packets say, must not be able to choose where they lie.
 type seed struct {
-	long  maphash.Seed
 	short [3]uint64
+	long  maphash.Seed
 }
 
 func newSeed() seed {
 	// Of the runtime's own generator, which is a cryptographic one.
-	return seed{maphash.MakeSeed(), [3]uint64{rand.Uint64(), rand.Uint64(), rand.Uint64()}}
+	return seed{[3]uint64{rand.Uint64(), rand.Uint64(), rand.Uint64()}, maphash.MakeSeed()}
 }
 
 // hash is maphash for long keys. Those of up to 16 bytes, which most maps have,
@@ -36,6 +36,10 @@ func (s *seed) hash(key []byte) uint32 {
 		a = uint64(le.Uint32(key)) | uint64(le.Uint32(key[n-4:]))<<32
 		b = a
 	}
+	return s.mix(a, b)
+}
+
+func (s *seed) mix(a, b uint64) uint32 {
 	return uint32(fold(s.short[2], fold(a^s.short[0], b^s.short[1])))
 }
 

@@ -2,17 +2,25 @@
 
 package ringside
 
-import "sync/atomic"
+import (
+	"encoding/binary"
+	"math/bits"
+	"sync/atomic"
+)
 
 // store is one copy of a table: a hash table of rows, open addressing, linear
-// probing, at most three quarters full.
+// probing from the first slot of a group of eight, at most three quarters full.
 //
-//	tags  │ 0 │ t │ t │ 0 │ ...            0: empty; else seven bits of the hash
-//	rows  │   │ key, value │ key, value │   │ ...    each padded to 8
+//	tags  │ t t 0 t t t t t │ 0 ...                0: empty; else seven bits of the hash
+//	rows  │ key, value │ key, value │   │ ...      each padded to 8
 //
-// Where a row begins follows from the hash alone, so that a lookup waits for
-// memory once. A key that is removed leaves no mark: what lies behind it moves
-// up. Nothing here is a Go pointer: the garbage collector does not look at it.
+// A search compares the tags of a group in one step, so that it hardly ever
+// branches on what the processor cannot foresee: it goes on to the next search
+// while this one waits for memory. The tags are small enough to stay in the
+// caches; of a large table a lookup waits for the row alone.
+//
+// A key that is removed leaves no mark: what lies behind it moves up. Nothing
+// here is a Go pointer: the garbage collector does not look at it.
 //
 // A store never moves: one that is too small is replaced by a larger one. A
 // reader that looks at it while it is written (see guard) therefore sees wrong
@@ -30,9 +38,9 @@ type store struct {
 	valueAt   int // in a row
 	valueSize int
 	stride    int
-	room      int // rows that it may have
-	tags      []uint8
-	rows      []byte // len(tags) * stride, aligned to 8
+	room      int     // rows that it may have
+	tags      []uint8 // whole groups, at least one
+	rows      []byte  // len(tags) * stride, aligned to 8; none if there is no room
 
 	// What the table says of a store that it shows.
 	source   atomic.Pointer[Source]
@@ -48,9 +56,15 @@ type store struct {
 // Before that nothing bounds the size of a row.
 const minRoom = 48
 
+const (
+	group = 8 // slots whose tags are compared at once
+
+	lowest  = 0x0101010101010101 // in each byte of a group's tags
+	highest = 0x8080808080808080
+)
+
 func newStore(s seed, keySize, valueSize, room int) *store {
-	pad := func(n int) int { return (n + 7) &^ 7 }
-	slots := room + room/3 + 1
+	slots := (room + room/3 + group) &^ (group - 1)
 	made := &store{
 		seed: s, keySize: keySize, valueAt: pad(keySize), valueSize: valueSize, stride: pad(keySize) + pad(valueSize),
 		room: room, tags: make([]uint8, slots),
@@ -61,6 +75,9 @@ func newStore(s seed, keySize, valueSize, room int) *store {
 	return made
 }
 
+// pad is the next multiple of 8.
+func pad[size int | uintptr](n size) size { return (n + 7) &^ 7 }
+
 // bytes is how much memory the store takes.
 func (s *store) bytes() int { return len(s.tags) + len(s.rows) }
 
@@ -70,52 +87,67 @@ func (s *store) value(at int) []byte {
 	return s.rows[at*s.stride+s.valueAt:][:s.valueSize:s.valueSize]
 }
 
-// home is the slot where a search begins; tagOf what it looks for. The one is
-// made of the upper bits of the hash, the other of the lower.
-func (s *store) home(h uint32) int { return int(uint64(h) * uint64(len(s.tags)) >> 32) }
+// home is the slot where a search begins, the first of a group; tagOf what it
+// looks for. The one is made of the upper bits of the hash, the other of the
+// lower.
+func (s *store) home(h uint32) int { return int(uint64(h)*uint64(len(s.tags)/group)>>32) * group }
 func tagOf(h uint32) uint8         { return uint8(h) | 0x80 }
 
 // find is the slot of a key, or the one where it would be. It ends whatever the
 // tags are.
 func (s *store) find(h uint32, key []byte) (at int, ok bool) {
-	tags, tag := s.tags, tagOf(h)
-	at = s.home(h)
-	for range tags {
-		if uint(at) >= uint(len(tags)) {
-			at = 0
+	from := s.home(h)
+	for range len(s.tags) / group {
+		if from >= len(s.tags) {
+			from = 0
 		}
-		switch tags[at] {
-		case tag:
-			if sameKey(s.key(at), key) {
+		eight := binary.LittleEndian.Uint64(s.tags[from:])
+		for same := withTag(eight, h); same != 0; same &= same - 1 {
+			if at = from + slotOf(same); sameKey(s.key(at), key) {
 				return at, true
 			}
-		case 0:
-			return at, false
 		}
-		at++
+		if empty := ^eight & highest; empty != 0 {
+			return from + slotOf(empty), false
+		}
+		from += group
 	}
 	return 0, false
 }
 
-func (s *store) lookup(key []byte) (at int, ok bool) { return s.find(s.seed.hash(key), key) }
+// likely is the slot where find ends in most cases, found without looking at keys.
+func (s *store) likely(h uint32) int {
+	from := s.home(h)
+	eight := binary.LittleEndian.Uint64(s.tags[from:])
+	return from + slotOf(withTag(eight, h)|^eight&highest)%group // slotOf(0) is group
+}
 
-// put stores a row. There must be room for one more.
-func (s *store) put(key, value []byte, log *changelog) {
-	h := s.seed.hash(key)
-	at, ok := s.find(h, key)
-	if !ok {
+// withTag marks, of the tags of a group, those of a hash, by the highest bit. The
+// one behind such a tag may be marked in vain.
+func withTag(eight uint64, h uint32) (marks uint64) {
+	other := eight ^ uint64(tagOf(h))*lowest
+	return (other - lowest) &^ other & highest
+}
+
+// slotOf is the slot in a group that is marked first.
+func slotOf(marks uint64) int { return bits.TrailingZeros64(marks) / 8 }
+
+func (s *store) slotFor(key []byte) (at int, ok bool) { return s.find(s.seed.hash(key), key) }
+
+// put stores a row at the slot that find has named. There must be room for it.
+func (s *store) put(h uint32, at int, found bool, key, value []byte) {
+	if !found {
 		s.n++
 		s.tags[at] = tagOf(h)
 		copy(s.key(at), key)
 	}
 	copy(s.value(at), value)
-	log.slot(at)
 }
 
 // remove forgets a key, and moves up the rows behind it that would not be found
 // any more.
-func (s *store) remove(key []byte, log *changelog) {
-	hole, ok := s.lookup(key)
+func (s *store) remove(h uint32, key []byte, log *changelog) {
+	hole, ok := s.find(h, key)
 	if !ok {
 		return
 	}
@@ -123,14 +155,19 @@ func (s *store) remove(key []byte, log *changelog) {
 	for at := s.after(hole); s.tags[at] != 0; at = s.after(at) {
 		// From its home to the hole is no farther than to where it is.
 		if home := s.home(s.seed.hash(s.key(at))); s.distance(home, hole) <= s.distance(home, at) {
-			s.tags[hole] = s.tags[at]
-			copy(s.row(hole), s.row(at))
+			s.copyRow(hole, s, at)
 			log.slot(hole)
 			hole = at
 		}
 	}
 	s.tags[hole] = 0
 	log.slot(hole)
+}
+
+// copyRow makes a slot what another is, maybe of another store.
+func (s *store) copyRow(at int, from *store, slot int) {
+	s.tags[at] = from.tags[slot]
+	copy(s.row(at), from.row(slot))
 }
 
 func (s *store) row(at int) []byte { return s.rows[at*s.stride:][:s.stride] }
@@ -172,7 +209,6 @@ func (s *store) fill(from *store) {
 		for s.tags[at] != 0 {
 			at = s.after(at)
 		}
-		s.tags[at] = tag
-		copy(s.row(at), from.row(i))
+		s.copyRow(at, from, i)
 	}
 }

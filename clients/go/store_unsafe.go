@@ -2,7 +2,10 @@
 
 package ringside
 
-import "unsafe"
+import (
+	"encoding/binary"
+	"unsafe"
+)
 
 // This file turns rows of a store into Go values and back. Why that is sound: a
 // row's key and value begin on multiples of 8 of memory that is aligned to 8, no
@@ -30,6 +33,68 @@ func sameKey(a, b []byte) bool {
 		}
 	}
 	return string(a) == string(b)
+}
+
+// hashOf is seed.hash for a key whose size the compiler knows.
+func hashOf[K any](s *seed, key *K) uint32 {
+	le, p := binary.LittleEndian, unsafe.Pointer(key)
+	switch unsafe.Sizeof(*key) {
+	case 4:
+		a := uint64(le.Uint32((*[4]byte)(p)[:]))
+		return s.mix(a|a<<32, a|a<<32)
+	case 8:
+		a := le.Uint64((*[8]byte)(p)[:])
+		return s.mix(a, a)
+	case 16:
+		return s.mix(le.Uint64((*[16]byte)(p)[:]), le.Uint64((*[16]byte)(p)[8:]))
+	}
+	return s.hash(bytesOf(key))
+}
+
+// lookup is store.find for a K and a V, of which the compiler knows the sizes:
+// the value, or nil. The shorter it is, the more lookups the processor has under
+// way at once, and it is memory that each of them waits for.
+//
+// In bounds: from is a group of the tags, and there are rows for all tags, except
+// where there is no room for any, and no tag is ever set there.
+func lookup[K, V any](s *store, h uint32, key *K) *V {
+	var none V
+	valueAt := pad(unsafe.Sizeof(*key))
+	stride := valueAt + pad(unsafe.Sizeof(none))
+	if uintptr(s.keySize) != unsafe.Sizeof(*key) || uintptr(s.valueSize) != unsafe.Sizeof(none) {
+		return nil // of a map that K and V do not fit no row is ever stored
+	}
+	tags, rows := unsafe.Pointer(unsafe.SliceData(s.tags)), unsafe.Pointer(unsafe.SliceData(s.rows))
+	from := s.home(h)
+	for range len(s.tags) / group {
+		eight := binary.LittleEndian.Uint64((*[group]byte)(unsafe.Add(tags, from))[:])
+		for same := withTag(eight, h); same != 0; same &= same - 1 {
+			row := unsafe.Add(rows, uintptr(from+slotOf(same))*stride)
+			if equalKeys((*K)(row), key) {
+				return (*V)(unsafe.Add(row, valueAt))
+			}
+		}
+		if ^eight&highest != 0 {
+			return nil
+		}
+		if from += group; from == len(s.tags) {
+			from = 0
+		}
+	}
+	return nil
+}
+
+// equalKeys is sameKey for keys whose size the compiler knows.
+func equalKeys[K any](a, b *K) bool {
+	switch p, q := unsafe.Pointer(a), unsafe.Pointer(b); unsafe.Sizeof(*a) {
+	case 4:
+		return *(*[4]byte)(p) == *(*[4]byte)(q)
+	case 8:
+		return *(*[8]byte)(p) == *(*[8]byte)(q)
+	case 16:
+		return *(*[16]byte)(p) == *(*[16]byte)(q)
+	}
+	return string(bytesOf(a)) == string(bytesOf(b))
 }
 
 // bytesOf is the memory of *p.

@@ -60,21 +60,22 @@ func (t *Table[K, V]) Apply(b *Batch) (changed bool) { return t.apply(b) }
 
 // Get is the value of a key.
 func (t *Table[K, V]) Get(key K) (value V, ok bool) {
-	k := bytesOf(&key)
-	fillHoles(k, t.holes)
-	h := t.seed.hash(k)
+	if len(t.holes) > 0 {
+		fillHoles(bytesOf(&key), t.holes)
+	}
+	h := hashOf(&t.seed, &key)
 	for { // as often as the copy at hand was overwritten meanwhile
 		s := t.shown.Load()
 		number, still := s.guard.enter()
 		if !still {
 			continue
 		}
-		at, found := s.find(h, k)
-		if found {
-			value = *valueOf[V](s.value(at))
+		found := lookup[K, V](s, h, &key)
+		if found != nil {
+			value = *found
 		}
 		if s.guard.leave(number) {
-			if !found {
+			if found == nil {
 				var none V
 				return none, false
 			}
@@ -129,11 +130,10 @@ type Snapshot[K, V any] struct {
 
 // Get is the value of a key.
 func (s *Snapshot[K, V]) Get(key K) (value V, ok bool) {
-	k := bytesOf(&key)
-	fillHoles(k, s.holes)
+	fillHoles(bytesOf(&key), s.holes)
 	store := s.use()
-	if at, ok := store.lookup(k); ok {
-		return *valueOf[V](store.value(at)), true
+	if found := lookup[K, V](store, hashOf(&store.seed, &key), &key); found != nil {
+		return *found, true
 	}
 	return value, false
 }

@@ -16,10 +16,12 @@ func benchTable(rows int) *Table[flowKey, flow] {
 	t.state.Store(&condition{})
 	t.src = &Source{}
 	t.whole(4, 32)
+	batch := changeBatch(rows, rows)
 	for i := range rows {
 		v := makeFlow(uint64(i))
-		t.put(bytesOf(&flowKey{uint32(i)}), bytesOf(&v), maxRows)
+		copy(batch.Value(i), bytesOf(&v))
 	}
+	t.tracker.rows(batch)
 	t.show(&Batch{Scan: 1})
 	return t
 }
@@ -78,6 +80,7 @@ func BenchmarkTableChange(b *testing.B) {
 				t.changes()
 				t.tracker.rows(batch)
 				t.show(batch)
+				t.catchUp()
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(share), "ns/change")
 		})

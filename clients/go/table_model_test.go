@@ -59,6 +59,20 @@ func (m *mapModel) frame(kind shm.Kind, flags shm.Flags, keys []uint32) {
 	})
 }
 
+// batchOf is a batch of rows, or of deletes; pairs are keys and values.
+func batchOf(kind Kind, pairs ...[2][]byte) *Batch {
+	b := &Batch{Kind: kind, Rows: len(pairs), rows: uint32(len(pairs))}
+	if len(pairs) == 0 {
+		return b
+	}
+	b.keySize, b.valueSize = uint32(len(pairs[0][0])), uint32(len(pairs[0][1]))
+	b.keyStride, b.valuesAt, b.valueStride = b.keySize+b.valueSize, b.keySize, b.keySize+b.valueSize
+	for _, pair := range pairs {
+		b.payload = slices.Concat(b.payload, pair[0], pair[1])
+	}
+	return b
+}
+
 // change writes and deletes keys, as programs do, and says which.
 func (m *mapModel) change(r *rand.Rand) (written, deleted []uint32) {
 	for range r.IntN(40) {

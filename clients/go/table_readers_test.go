@@ -75,10 +75,12 @@ const scanKeys = 500
 // or half of one, and a keyframe after it.
 func writeScan(table *Table[flowKey, flow], scan uint64) {
 	put := func(keys uint32) {
+		batch := changeBatch(0, int(keys))
 		for k := range keys {
 			v := makeFlow(scan<<32 | uint64(k))
-			table.put(bytesOf(&flowKey{k}), bytesOf(&v), maxRows)
+			copy(batch.Value(int(k)), bytesOf(&v))
 		}
+		table.tracker.put(batch, maxRows)
 	}
 	if scan%7 > 0 {
 		table.changes()
@@ -92,6 +94,9 @@ func writeScan(table *Table[flowKey, flow], scan uint64) {
 	}
 	put(scanKeys)
 	table.show(&Batch{Source: table.shown.Load().source.Load(), Scan: scan})
+	if scan%3 > 0 {
+		table.catchUp()
+	}
 }
 
 // A table of one's own: opened, waited for, watched, closed.

@@ -199,10 +199,12 @@ func TestKeysWithHoles(t *testing.T) {
 	}
 	table.replica.init(src)
 	table.whole(12, 8)
+	var rows [][2][]byte
 	for i, pad := range []byte{0, 9} {
-		k, v := []byte{1, pad, 2, 0, 3, 0, 0, 0, 4, 0, 0, 0}, uint64(i)
-		table.put(k, bytesOf(&v), maxRows)
+		v := uint64(i)
+		rows = append(rows, [2][]byte{{1, pad, 2, 0, 3, 0, 0, 0, 4, 0, 0, 0}, bytesOf(&v)})
 	}
+	table.put(batchOf(KindRows, rows...), maxRows)
 	table.show(&Batch{Source: src})
 	k := key{A: 1, B: 2, C: 3, D: 4}
 	copy(bytesOf(&k)[5:8], "abc")
@@ -220,21 +222,34 @@ func TestStoreAgainstAMap(t *testing.T) {
 		want := map[string]string{}
 		rep.whole(size, 3)
 		rep.show(&Batch{})
+		row := func() [2][]byte {
+			k, v := make([]byte, size), []byte{byte(r.Uint32()), 1, 2}
+			for i := range k {
+				k[i] = byte(r.IntN(3))
+			}
+			return [2][]byte{k, v}
+		}
 		for range 30 {
 			rep.changes()
-			for range 60 {
-				k, v := make([]byte, size), []byte{byte(r.Uint32()), 1, 2}
-				for i := range k {
-					k[i] = byte(r.IntN(3))
+			for range 4 { // the same keys may come again in one batch
+				var put, removed [][2][]byte
+				for range r.IntN(2 * block) {
+					put, removed = append(put, row()), append(removed, row())
 				}
-				if r.IntN(3) == 0 {
-					rep.remove(k)
-					delete(want, string(k))
-				} else if want[string(k)] = string(v); !rep.put(k, v, maxRows) {
+				for _, p := range put {
+					want[string(p[0])] = string(p[1])
+				}
+				for _, p := range removed[:len(removed)/2] {
+					delete(want, string(p[0]))
+				}
+				if !rep.put(batchOf(KindRows, put...), maxRows) {
 					t.Fatal("no room")
 				}
+				rep.remove(batchOf(KindDeletes, removed[:len(removed)/2]...))
 			}
-			rep.show(&Batch{})
+			if rep.show(&Batch{}); r.IntN(2) == 0 {
+				rep.catchUp()
+			}
 		}
 		s := (&RawSnapshot{snapshot{store: rep.pin()}})
 		got := map[string]string{}

@@ -150,24 +150,14 @@ func (t *tracker) rows(b *Batch) bool {
 	case b.Kind == KindDeletes && t.keyframe:
 		return true // of what the keyframe does not hold anyway
 	case b.Kind == KindDeletes:
-		for i := range b.Rows {
-			t.remove(b.Key(i))
-		}
+		t.remove(b)
 		return true
 	}
 	most := maxRows
 	if t.src.MaxEntries > 0 { // keys come before those go whose place they took
 		most = min(2*t.src.MaxEntries, maxRows)
 	}
-	for i := range b.Rows {
-		if i%ahead == 0 {
-			t.expect(b, i)
-		}
-		if !t.put(b.Key(i), b.Value(i), most) {
-			return false
-		}
-	}
-	return true
+	return t.put(b, most)
 }
 
 // end shows the scan.
@@ -181,6 +171,7 @@ func (t *tracker) end(b *Batch) {
 	for _, f := range t.listeners {
 		t.compare(old, f)
 	}
+	t.catchUp()
 }
 
 // listen adds someone to be told of changes, and tells what there is.
