@@ -58,10 +58,21 @@ func roundAddress(size uint64) unsafe.Pointer {
 	return unsafe.Add(room, -uintptr(room)%hugePage)
 }
 
-// collapse has the kernel put m's pages, which are there already, together into
-// huge ones (Linux 6.1), for this process and for everyone who maps them later.
-// What does not go, for want of memory in one piece, stays as it is: false.
-func collapse(m memory) bool {
+// gather has the kernel put a new file's memory into huge pages (Linux 6.1), for
+// whoever maps it later. It wants to see a page of each; were all of them there
+// already, it would have to copy them, which takes ten times as long. What does
+// not go, for want of memory in one piece, comes in small pages: false.
+func gather(f *os.File, size uint64) bool {
+	m, err := mapSparse(f, size)
+	if err != nil {
+		return false
+	}
+	defer unmap(m)
+	for at := 0; at+hugePage <= len(m); at += hugePage {
+		if unix.Madvise(m[at:at+os.Getpagesize()], unix.MADV_POPULATE_WRITE) != nil {
+			return false
+		}
+	}
 	return len(m) >= hugePage && unix.Madvise(m, unix.MADV_COLLAPSE) == nil
 }
 

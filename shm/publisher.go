@@ -92,12 +92,13 @@ func Create(c Config) (*Publisher, error) {
 		return nil, err
 	}
 	defer f.Close() // the mapping and the read-only description stay
+	huge := gather(f, g.TotalBytes)
 	mem, err := mapFile(f, g.TotalBytes, unix.PROT_READ|unix.PROT_WRITE)
 	if err != nil {
 		return nil, err
 	}
 	p := newPublisher(mem, g)
-	p.huge = collapse(mem)
+	p.huge = huge
 	p.patience = newPatience(c)
 	if err := seal(f, ringSeals); err != nil {
 		unmap(mem)
