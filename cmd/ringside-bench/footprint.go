@@ -120,7 +120,7 @@ func (b *bench) residence(ctx context.Context, path string) (most memory, err er
 		}
 		args = append(args, "--map", f.pin)
 	}
-	s, err := b.startSidecar(ctx, path, args)
+	s, err := b.startSidecar(ctx, path, sidecarName, args)
 	if err != nil {
 		return most, err
 	}

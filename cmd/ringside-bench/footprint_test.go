@@ -56,7 +56,7 @@ func TestNoSidecarWithoutItsReason(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := b.startSidecar(t.Context(), "/bin/false", nil)
+	s, err := b.startSidecar(t.Context(), "/bin/false", sidecarName, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,9 +11,11 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"github.com/ringside-bpf/ringside/bpf/lab"
 	ringside "github.com/ringside-bpf/ringside/clients/go"
@@ -45,6 +47,8 @@ type route struct {
 	ring               string // of the sidecar; "": read directly
 	busy               bool   // the consumer
 	rows               bool   // scans of a map instead of records
+	published          bool   // judged from when it was published: nothing was submitted
+	pair               string // a program that is all of it
 
 	emitter *lab.Emitter
 	watcher *child
@@ -69,8 +73,8 @@ func routes() []*route {
 		{contender: byDirect, waiting: awake, busy: true},
 		{contender: bySidecar, waiting: awake, ring: "events", busy: true},
 		{contender: byPolling, waiting: awake, ring: "polled", busy: true},
-		{contender: byScans, waiting: asleep, ring: "rows", rows: true},
-		{contender: byScans, waiting: awake, ring: "rows", rows: true, busy: true},
+		{contender: byScans, waiting: asleep, ring: "rows", rows: true, published: true},
+		{contender: byScans, waiting: awake, ring: "rows", rows: true, published: true, busy: true},
 	}
 }
 
@@ -88,7 +92,8 @@ func runLatency(ctx context.Context, b *bench) (*result, error) {
 func (b *bench) latency(ctx context.Context, path string, plan latencyPlan) (*result, error) {
 	r := b.result(
 		fmt.Sprintf("A program in the kernel submits a record every %v to a ringbuf and writes the time into it; a consumer in a process of its own looks at the clock as soon as the record is in its hands. The schedule is fixed when a window begins: whoever is slow makes no later record later, so nothing that was waited for is left out. 'from due' counts from the schedule, and so holds what the machine made the program itself wait.", plan.period),
-		"direct: the consumer is the ringbuf's only reader, privileged: cilium/ebpf's ringbuf.Reader, which waits by epoll; busy, it looks at the shared memory again and again. ringside: `ringside serve` reads the ringbuf (mode events), the consumer attaches to its ring; asleep it waits for the bell. ringside-poll: the same with `poll: true`. All windows of "+fmt.Sprint(plan.window)+" records, contenders in turn and in random order. A busy consumer is bound to the last CPU, and the thread that submits to the others.",
+		"direct: the consumer is the ringbuf's only reader, privileged: cilium/ebpf's ringbuf.Reader, which waits by epoll; busy, it looks at the shared memory again and again. ringside: `ringside serve` reads the ringbuf (mode events), the consumer attaches to its ring; asleep it waits for the bell. ringside-poll: the same with `poll: true`. All windows of "+fmt.Sprint(plan.window)+" records, contenders in turn and in random order. A busy consumer is bound to the last CPU; the thread that submits, and the sidecar's readers (reader.cpus), to the others.",
+		"floor: two processes in C that share memory and do nothing else: one looks at the clock, writes two cache lines and moves an end, as often; a busy one on the last CPU sees that, reads both and looks at the clock.",
 		fmt.Sprintf("ringside-scan: rows of a hash of %d entries, scanned every %v; the time is that from the end of a scan to the consumer who has its last batch.", b.entries, plan.scans),
 		"Percentiles are those of all windows together, right to within 3 %; ratios compare medians of windows of one round.",
 	)
@@ -101,6 +106,11 @@ func (b *bench) latency(ctx context.Context, path string, plan latencyPlan) (*re
 	list, err := b.enter(ctx, path, plan)
 	if err != nil {
 		return nil, err
+	}
+	if floor, err := b.enterFloor(ctx, plan); err == nil {
+		list = append(list, floor)
+	} else {
+		r.Method = append(r.Method, fmt.Sprintf("Left out: the floor (%v).", err))
 	}
 	var contenders []interleave.Contender[*seen]
 	for _, e := range list {
@@ -117,26 +127,37 @@ func (b *bench) latency(ctx context.Context, path string, plan latencyPlan) (*re
 	return r, nil
 }
 
-// enter starts everybody.
+// enter starts everybody. Those with a busy consumer have a sidecar of their own.
 func (b *bench) enter(ctx context.Context, path string, plan latencyPlan) (list []*route, err error) {
+	for _, busy := range []bool{false, true} {
+		more, err := b.enterWith(ctx, path, plan, busy)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, more...)
+	}
+	return list, nil
+}
+
+func (b *bench) enterWith(ctx context.Context, path string, plan latencyPlan, busy bool) (list []*route, err error) {
 	pins, emitters := map[string]string{}, map[string]*lab.Emitter{}
 	for _, ring := range []string{"", "events", "polled"} {
-		if pins[ring], emitters[ring], err = b.newStream("stream" + ring); err != nil {
+		if pins[ring], emitters[ring], err = b.newStream(fmt.Sprintf("stream_%s_%v", ring, busy)); err != nil {
 			return nil, err
 		}
 	}
 	var s *sidecar
 	if path != "" {
-		if s, err = b.serveStreams(ctx, path, pins, plan.scans); err != nil {
+		if s, err = b.serveStreams(ctx, path, pins, plan.scans, busy); err != nil {
 			return nil, err
 		}
 	}
 	for _, e := range routes() {
+		if e.busy != busy || e.ring != "" && s == nil {
+			continue
+		}
 		args := []string{watcherVerb, "--pin", pins[""]}
 		if e.ring != "" {
-			if s == nil {
-				continue
-			}
 			args = []string{watcherVerb, "--socket", s.socket, "--ring", e.ring}
 		}
 		if e.busy {
@@ -168,28 +189,41 @@ func (b *bench) newStream(name string) (pin string, e *lab.Emitter, err error) {
 	return pin, e, nil
 }
 
-// serveStreams starts a sidecar with both streams and a map.
-func (b *bench) serveStreams(ctx context.Context, path string, pins map[string]string, scans time.Duration) (*sidecar, error) {
-	f, err := b.fill(subjects()[0])
+// serveStreams starts a sidecar with both streams and a map. Beside a busy consumer
+// its readers keep off the last CPU, as `reader.cpus` is for.
+func (b *bench) serveStreams(ctx context.Context, path string, pins map[string]string, scans time.Duration, busy bool) (*sidecar, error) {
+	hash := subjects()[0]
+	hash.name = fmt.Sprintf("%s_%v", hash.name, busy)
+	f, err := b.fill(hash)
 	if err != nil {
 		return nil, err
 	}
-	return b.serveConfig(ctx, path, fmt.Sprintf(`version: 1
+	name, cpus := sidecarName, "[]"
+	if busy {
+		name += "-apart"
+		var left unix.CPUSet
+		if err := onCPUs(false, func() error { return unix.SchedGetaffinity(0, &left) }); err != nil {
+			return nil, err
+		}
+		cpus = strings.ReplaceAll(fmt.Sprint(cpusIn(&left)), " ", ", ")
+	}
+	return b.serveConfig(ctx, path, name, fmt.Sprintf(`version: 1
+reader: {cpus: %s}
 rings: [{name: events}, {name: polled}, {name: rows}]
 maps:
   - {path: %s, ring: events, mode: events}
   - {path: %s, ring: polled, mode: events, poll: true}
   - {path: %s, ring: rows, every: %v}
-`, pins["events"], pins["polled"], f.pin, scans), "rows")
+`, cpus, pins["events"], pins["polled"], f.pin, scans), "rows")
 }
 
 // serveConfig starts a sidecar and waits until one can attach to a ring of it.
-func (b *bench) serveConfig(ctx context.Context, path, config, ring string) (*sidecar, error) {
-	file := filepath.Join(b.home.Dir(), "sidecar.yaml")
+func (b *bench) serveConfig(ctx context.Context, path, name, config, ring string) (*sidecar, error) {
+	file := filepath.Join(b.home.Dir(), name+".yaml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		return nil, err
 	}
-	s, err := b.startSidecar(ctx, path, []string{"--config", file})
+	s, err := b.startSidecar(ctx, path, name, []string{"--config", file})
 	if err != nil {
 		return nil, err
 	}
@@ -219,6 +253,9 @@ func (s *sidecar) reachable(ctx context.Context, ring string) error {
 
 // measure is one window.
 func (e *route) measure(ctx context.Context) (*seen, error) {
+	if e.pair != "" {
+		return e.measureFloor(ctx)
+	}
 	if _, err := e.watcher.tell(ctx, sayWatch); err != nil {
 		return nil, err
 	}

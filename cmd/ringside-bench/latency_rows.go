@@ -3,6 +3,8 @@
 package main
 
 import (
+	"fmt"
+
 	"time"
 
 	"github.com/ringside-bpf/ringside/cmd/ringside-bench/internal/chart"
@@ -51,7 +53,7 @@ func (e *route) row(all *seen) latencyRow {
 	of := e.measured(all)
 	row := latencyRow{Contender: e.contender, Waiting: e.waiting, Records: of.Total(), Lost: all.Lost,
 		P50: int64(of.Quantile(0.5)), P99: int64(of.Quantile(0.99)), P999: int64(of.Quantile(0.999)), Max: int64(of.Max())}
-	if !e.rows {
+	if !e.published {
 		row.DueP50, row.DueP99, row.DueMax = int64(all.Due.Quantile(0.5)), int64(all.Due.Quantile(0.99)), int64(all.Due.Max())
 		row.RingP50, row.RingP99 = int64(all.Published.Quantile(0.5)), int64(all.Published.Quantile(0.99))
 	}
@@ -60,7 +62,7 @@ func (e *route) row(all *seen) latencyRow {
 
 // measured is what a route is judged by.
 func (e *route) measured(s *seen) *delay.Histogram {
-	if e.rows {
+	if e.published {
 		return &s.Published
 	}
 	return &s.Sent
@@ -105,6 +107,10 @@ func latencyFigures(r *result, list []*route, samples [][]*seen) {
 		r.Figures = append(r.Figures, atMost("event to consumer, the sidecar polls, p50 of direct", stat.Ratio(stat.Each(s, sent), direct), mostPolling, times))
 	}
 	if s := find(bySidecar, awake); s != nil {
-		r.Figures = append(r.Figures, atMost("published to a busy consumer, p50", stat.By(s, published), mostBusy, micro))
+		busy := atMost("published to a busy consumer, p50", stat.By(s, published), mostBusy, micro)
+		if floor := find(byFloor, awake); floor != nil {
+			busy.Floor = fmt.Sprintf("a minimal pair in C: %s us", table.Figure(stat.By(floor, published).Median))
+		}
+		r.Figures = append(r.Figures, busy)
 	}
 }

@@ -54,7 +54,7 @@ func (b *bench) restart(ctx context.Context, path string, consumers int) (*resul
 		return nil, err
 	}
 	config := fmt.Sprintf("version: 1\nrings: [{name: %s}]\nmaps: [{path: %s, ring: %s, every: %v}]\n", ringName, f.pin, ringName, every)
-	s, err := b.serveConfig(ctx, path, config, ringName)
+	s, err := b.serveConfig(ctx, path, sidecarName, config, ringName)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +105,7 @@ func (b *bench) restartOnce(ctx context.Context, s **sidecar, end unix.Signal, p
 	dialing, stop := context.WithTimeout(ctx, sidecarTimeout)
 	defer stop()
 	go func() { back <- connectable(dialing, (*s).socket) }()
-	next, err := b.serveConfig(ctx, path, config, ringName)
+	next, err := b.serveConfig(ctx, path, sidecarName, config, ringName)
 	if err != nil {
 		return 0, err
 	}

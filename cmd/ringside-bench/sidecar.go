@@ -43,8 +43,11 @@ const (
 	settledScans = 10
 )
 
-func (b *bench) startSidecar(ctx context.Context, path string, args []string) (*sidecar, error) {
-	s := &sidecar{path: path, socket: filepath.Join(b.home.Dir(), "sidecar.sock"), gone: make(chan struct{})}
+// sidecarName is for experiments that have one.
+const sidecarName = "sidecar"
+
+func (b *bench) startSidecar(ctx context.Context, path, name string, args []string) (*sidecar, error) {
+	s := &sidecar{path: path, socket: filepath.Join(b.home.Dir(), name+".sock"), gone: make(chan struct{})}
 	s.cmd = exec.CommandContext(ctx, path, append([]string{"serve", "--socket", s.socket}, args...)...)
 	s.cmd.Stderr = &s.log
 	if err := s.cmd.Start(); err != nil {

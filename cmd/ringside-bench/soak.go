@@ -61,7 +61,7 @@ func (b *bench) soak(ctx context.Context, path string, plan soakPlan) (*result, 
 	if err != nil {
 		return nil, err
 	}
-	s, err := b.serveConfig(ctx, path, fmt.Sprintf("version: 1\nreader: {duty: 100%%}\nrings: [{name: %s}]\nmaps: [{path: %s, ring: %s, every: %v}]\n", ringName, f.pin, ringName, plan.every), ringName)
+	s, err := b.serveConfig(ctx, path, sidecarName, fmt.Sprintf("version: 1\nreader: {duty: 100%%}\nrings: [{name: %s}]\nmaps: [{path: %s, ring: %s, every: %v}]\n", ringName, f.pin, ringName, plan.every), ringName)
 	if err != nil {
 		return nil, err
 	}
