@@ -2,7 +2,10 @@
 
 package shm
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 const (
 	// directRings is how many consumers are rung by the publishing goroutine
@@ -82,6 +85,19 @@ func (p *Publisher) ringAll(owedOnly bool) {
 		}
 		list = list[n:]
 	}
+}
+
+// RingingTime is the processor time that it took to wake consumers, of the bells
+// of those who are attached. More than a few are woken after the commit.
+func (p *Publisher) RingingTime() (all time.Duration) {
+	var counted *bell // consumers of one bell lie together
+	for _, c := range *p.consumers.Load() {
+		if c.bell != counted {
+			counted = c.bell
+			all += time.Duration(c.bell.spent.Load())
+		}
+	}
+	return all
 }
 
 // ringAside keeps a bell that takes long to ring from delaying the others, and
