@@ -9,6 +9,7 @@ import (
 
 	"github.com/ringside-bpf/ringside/cmd/ringside-bench/internal/interleave"
 	"github.com/ringside-bpf/ringside/cmd/ringside-bench/internal/stat"
+	"github.com/ringside-bpf/ringside/cmd/ringside-bench/internal/table"
 )
 
 // Contenders: who brings the rows to many. Those that read a map by themselves
@@ -84,10 +85,10 @@ func runFanout(ctx context.Context, b *bench) (*result, error) {
 
 func (b *bench) fanout(ctx context.Context, plan fanPlan) (*result, error) {
 	r := b.result(
-		fmt.Sprintf("Every consumer is a process of its own and looks at three words of every row (4 B key, 32 B value). A window has up to %d scans, %v apart; before each the consumers sleep. Counted is the processor time of all processes of a contender (publisher, consumers, and RouDi for iceoryx), all threads, in the kernel and outside of it, for each row that a consumer was given; rows that were lost on the way do not count, and neither does the publisher's waiting for the next scan.", plan.scans, plan.every),
+		fmt.Sprintf("Every consumer is a process of its own and looks at three words of every row (4 B key, 32 B value). A window has up to %d scans, %v apart; before each the consumers sleep. Counted is the processor time of all processes of a contender (publisher, consumers, and RouDi for iceoryx), all threads, in the kernel and outside of it, for each row that a consumer was given; rows that were lost on the way do not count, and neither does the publisher's waiting for the next scan. Waking more than four consumers of a ring is left to another thread and added to that.", plan.scans, plan.every),
 		"Whole path: the rows are those of a hash. raw-batch consumers read it themselves, BPF_MAP_LOOKUP_BATCH with the fastest chunk, at the same cadence; for all others this process reads it once for each scan, with the engine that ringside chooses.",
-		"Delivery alone: the rows of a scan lie in the publisher's memory, and are the same bytes for everyone. A ring and an iceoryx topic take one copy for all; shmipc, which knows no one to many, and sockets take one for each consumer.",
-		fmt.Sprintf("All are set up to be fast: ring and iceoryx queue hold four scans; sockets have a send buffer of %d MB, shmipc has slices of a frame's size and memory for four scans; iceoryx and shmipc notify once a scan, the former with the whole scan as one chunk. %s.", socketBytes>>20, shmipcModule),
+		"Delivery alone: the rows of a scan lie in the publisher's memory, and are the same bytes for everyone. A ring and an iceoryx topic take one copy for all; shmipc, which knows no one to many, and sockets take one for each consumer. Every consumer runs the same loop over every row. The floor is what cannot be done without, in C: one copy into memory that all map, one futex for all, and that loop; nothing tells a row from one that was overwritten.",
+		fmt.Sprintf("All are set up to be fast: a ring has a sidecar's size, four scans rounded up to a power of two, and is written from end to end; an iceoryx queue holds four scans, and its publisher takes the chunk that was freed last, which the caches may still have; sockets have a send buffer of %d MB, shmipc has slices of a frame's size and memory for four scans; iceoryx and shmipc notify once a scan, the former with the whole scan as one chunk. %s.", socketBytes>>20, shmipcModule),
 	)
 	r.Method = append(r.Method,
 		fmt.Sprintf("Events, sustained: a program in the kernel submits %d records of 16 bytes to a ringbuf of %d MB, as fast as it can, on the last CPU, which is its own; it waits where there is no room, so that none is lost there. On the others one reader of cilium/ebpf's ringbuf package takes them in this process, or ringside does, and %d processes get all of them. The rate is that at which each of them is given events, from the first one submitted to the last one seen by the last of them; the program's own processor time is in no column. Lost is what the ring overtook.", b.entries*sustainedTimes, sustainedRingbuf>>20, figureConsumers),
@@ -189,7 +190,11 @@ func (f *fan) figures(sides []*side, samples [][]fanned) []figure {
 	} {
 		if e.path == f.path && of[e.than] != nil {
 			name := fmt.Sprintf("%d consumers, %s: %s is cheaper than %s", f.n, pathTitle(e.path), ours, e.than)
-			list = append(list, atLeast(name, stat.Ratio(of[e.than], of[ours]), e.atLeast, times))
+			figure := atLeast(name, stat.Ratio(of[e.than], of[ours]), e.atLeast, times)
+			if floor := of[byFloor]; floor != nil {
+				figure.Floor = fmt.Sprintf("one copy, one futex: %s ×", table.Figure(stat.Ratio(of[e.than], floor).Median))
+			}
+			list = append(list, figure)
 		}
 	}
 	return list

@@ -34,11 +34,7 @@ func (f *fan) iceoryxes(ctx context.Context) (*side, error) {
 	if _, err := publisher.tell(ctx, sayAttach); err != nil {
 		return nil, fmt.Errorf("%s: %w", byIceoryx, err)
 	}
-	s := &side{name: byIceoryx, daemon: roudi}
-	s.publish = func(ctx context.Context, first, last uint64) (handover, error) {
-		ns, err := publisher.tell(ctx, fmt.Sprint(sayPublish, " ", first, " ", last, " ", f.every.Nanoseconds()))
-		return handover{f.entries * int(last-first+1), time.Duration(ns)}, err
-	}
+	s := &side{name: byIceoryx, daemon: roudi, publish: f.byProgram(publisher)}
 	return s, f.start(ctx, s, func(i int) (*child, error) { return run("consume", "consumer"+strconv.Itoa(i)) }, nil)
 }
 

@@ -15,6 +15,8 @@ import (
 var (
 	//go:embed native/consumer.c
 	consumerSource []byte
+	//go:embed native/floor.c
+	floorSource []byte
 	//go:embed native/iceoryx.cpp
 	iceoryxSource []byte
 )
@@ -22,6 +24,7 @@ var (
 // native are the programs that are not in Go, built for a run.
 type native struct {
 	consumer string   // in C, for rings and sockets; "": there is none
+	floor    string   // both ends, in C; "": there is none
 	iceoryx  string   // both ends; "": there is none
 	roudi    string   // its daemon
 	missing  []string // what is left out and why, a sentence each
@@ -45,11 +48,16 @@ func (b *bench) buildNative(ctx context.Context) (*native, error) {
 	}
 	b.later(func() error { return os.RemoveAll(dir) })
 	n := &native{}
-	consumer, iceoryx := filepath.Join(dir, "consumer"), filepath.Join(dir, "iceoryx")
+	consumer, floor, iceoryx := filepath.Join(dir, "consumer"), filepath.Join(dir, "floor"), filepath.Join(dir, "iceoryx")
 	if err := buildConsumer(ctx, consumer); err != nil {
 		n.missing = append(n.missing, fmt.Sprintf("Left out: consumers in C (%v).", err))
 	} else {
 		n.consumer = consumer
+	}
+	if err := compile(ctx, "cc", floorSource, floor, ".c", []string{"-std=c11", "-D_GNU_SOURCE"}); err != nil {
+		n.missing = append(n.missing, fmt.Sprintf("Left out: the floor (%v).", err))
+	} else {
+		n.floor = floor
 	}
 	if n.roudi, err = buildIceoryx(ctx, iceoryx); err != nil {
 		n.missing = append(n.missing, fmt.Sprintf("Left out: iceoryx (%v). On Debian: apt-get install g++ iceoryx libiceoryx-posh-dev.", err))

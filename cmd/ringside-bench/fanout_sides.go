@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/ringside-bpf/ringside/reader"
+	"github.com/ringside-bpf/ringside/shm"
 )
 
 // fan is a path of rows to a number of consumers.
@@ -46,6 +47,9 @@ func (f *fan) sides(ctx context.Context) ([]*side, error) {
 	case pathDelivery:
 		f.rows = layOut(f.entries, frameRows)
 		makers = append(makers, f.shmipcs)
+		if f.native.floor != "" {
+			makers = append(makers, f.floors)
+		}
 		if f.native.iceoryx != "" {
 			makers = append(makers, f.iceoryxes)
 		}
@@ -114,8 +118,19 @@ func (f *fan) rings(name string) func(context.Context) (*side, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.publish = paced(f.every, r.Beat, publish)
+		s.publish = withRinging(r.Publisher, paced(f.every, r.Beat, publish))
 		return s, f.start(ctx, s, func(int) (*child, error) { return f.goOrC(ctx, name == byRingC, viaRing, r.socket) }, nil)
+	}
+}
+
+// withRinging adds what waking consumers takes, which more than a few are after
+// the scan was handed over. Where they are woken before that, it counts twice.
+func withRinging(p *shm.Publisher, publish publishing) publishing {
+	return func(ctx context.Context, first, last uint64) (handover, error) {
+		before := p.RingingTime()
+		out, err := publish(ctx, first, last)
+		out.took += p.RingingTime() - before
+		return out, err
 	}
 }
 

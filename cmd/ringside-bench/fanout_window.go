@@ -27,14 +27,16 @@ type handover struct {
 	took time.Duration
 }
 
+// publishing brings scans first to last.
+type publishing func(ctx context.Context, first, last uint64) (handover, error)
+
 // side is a contender with its consumers.
 type side struct {
 	name      string
 	consumers []*child
-	// publish brings scans first to last. nil: the consumers help themselves.
-	publish func(ctx context.Context, first, last uint64) (handover, error)
-	daemon  int    // a process whose time is the publisher's, too; 0: there is none
-	scan    uint64 // the last one
+	publish   publishing // nil: the consumers help themselves
+	daemon    int        // a process whose time is the publisher's, too; 0: there is none
+	scan      uint64     // the last one
 }
 
 // window lets everybody have some scans. Telling the consumers and hearing from
@@ -115,7 +117,7 @@ func processTimeOf(pid int) (time.Duration, error) {
 }
 
 // paced publishes a scan at each tick of the cadence. beat is a heartbeat.
-func paced(every time.Duration, beat func(), publish func(ctx context.Context, scan uint64) (int, error)) func(context.Context, uint64, uint64) (handover, error) {
+func paced(every time.Duration, beat func(), publish func(ctx context.Context, scan uint64) (int, error)) publishing {
 	return func(ctx context.Context, first, last uint64) (all handover, err error) {
 		tick := time.NewTicker(every)
 		defer tick.Stop()

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// byFloor is no way to read anything: it is the least that a busy consumer, in
-// another process, can come after the one who publishes.
+// byFloor is no way to read anything: it is the least that consumers in other
+// processes can come after the one who publishes, or that they cost.
 const byFloor = "floor"
 
 //go:embed native/pair.c
