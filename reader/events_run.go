@@ -201,6 +201,8 @@ func (e *Events) await(ctx context.Context, now int64) error {
 // spin looks at the ringbuf until there is something, or something else to do.
 func (e *Events) spin(ctx context.Context, from, until int64) (came bool, took time.Duration) {
 	for {
+		// Whoever is to submit, or was just rung to read, may need this very CPU.
+		_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
 		for range spinLooks {
 			if e.ring.Ready() {
 				return true, time.Duration(e.source.clock.now() - from)
@@ -209,7 +211,5 @@ func (e *Events) spin(ctx context.Context, from, until int64) (came bool, took t
 		if now := e.source.clock.now(); now >= until || !e.active.Load() || ctx.Err() != nil {
 			return false, time.Duration(now - from)
 		}
-		// Whoever is to submit, or to read, may need this very CPU.
-		_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
 	}
 }
