@@ -49,12 +49,23 @@ type route struct {
 	rows               bool   // scans of a map instead of records
 	published          bool   // judged from when it was published: nothing was submitted
 	pair               string // a program that is all of it
+	lastCPU            awakeOne
 
 	emitter *lab.Emitter
 	watcher *child
 	period  time.Duration
 	window  int
 }
+
+// awakeOne is who has the last CPU to himself, because he never sleeps: it says
+// where the readers of the sidecar may run, and the thread that submits.
+type awakeOne int
+
+const (
+	nobody      awakeOne = iota
+	theConsumer          // they keep off it
+	theSidecar           // the readers are on it, who submits keeps off it
+)
 
 const (
 	byDirect  = "direct"
@@ -69,12 +80,12 @@ func routes() []*route {
 	return []*route{
 		{contender: byDirect, waiting: asleep},
 		{contender: bySidecar, waiting: asleep, ring: "events"},
-		{contender: byPolling, waiting: asleep, ring: "polled"},
-		{contender: byDirect, waiting: awake, busy: true},
-		{contender: bySidecar, waiting: awake, ring: "events", busy: true},
-		{contender: byPolling, waiting: awake, ring: "polled", busy: true},
+		{contender: byPolling, waiting: asleep, ring: "polled", lastCPU: theSidecar},
+		{contender: byDirect, waiting: awake, busy: true, lastCPU: theConsumer},
+		{contender: bySidecar, waiting: awake, ring: "events", busy: true, lastCPU: theConsumer},
+		{contender: byPolling, waiting: awake, ring: "polled", busy: true, lastCPU: theConsumer},
 		{contender: byScans, waiting: asleep, ring: "rows", rows: true, published: true},
-		{contender: byScans, waiting: awake, ring: "rows", rows: true, published: true, busy: true},
+		{contender: byScans, waiting: awake, ring: "rows", rows: true, published: true, busy: true, lastCPU: theConsumer},
 	}
 }
 
@@ -92,7 +103,7 @@ func runLatency(ctx context.Context, b *bench) (*result, error) {
 func (b *bench) latency(ctx context.Context, path string, plan latencyPlan) (*result, error) {
 	r := b.result(
 		fmt.Sprintf("A program in the kernel submits a record every %v to a ringbuf and writes the time into it; a consumer in a process of its own looks at the clock as soon as the record is in its hands. The schedule is fixed when a window begins: whoever is slow makes no later record later, so nothing that was waited for is left out. 'from due' counts from the schedule, and so holds what the machine made the program itself wait.", plan.period),
-		"direct: the consumer is the ringbuf's only reader, privileged: cilium/ebpf's ringbuf.Reader, which waits by epoll; busy, it looks at the shared memory again and again. ringside: `ringside serve` reads the ringbuf (mode events), the consumer attaches to its ring; asleep it waits for the bell. ringside-poll: the same with `poll: true`. All windows of "+fmt.Sprint(plan.window)+" records, contenders in turn and in random order. A busy consumer is bound to the last CPU; the thread that submits, and the sidecar's readers (reader.cpus), to the others.",
+		"direct: the consumer is the ringbuf's only reader, privileged: cilium/ebpf's ringbuf.Reader, which waits by epoll; busy, it looks at the shared memory again and again. ringside: `ringside serve` reads the ringbuf (mode events), the consumer attaches to its ring; asleep it waits for the bell. ringside-poll: the same with `poll: true`. All windows of "+fmt.Sprint(plan.window)+" records, contenders in turn and in random order. Who never sleeps has the last CPU to himself, a busy consumer or else the sidecar's reader that polls: the thread that submits is bound to the others, and beside a busy consumer so are the sidecar's readers (reader.cpus).",
 		"floor: two processes in C that share memory and do nothing else: one looks at the clock, writes two cache lines and moves an end, as often; a busy one on the last CPU sees that, reads both and looks at the clock.",
 		fmt.Sprintf("ringside-scan: rows of a hash of %d entries, scanned every %v; the time is that from the end of a scan to the consumer who has its last batch.", b.entries, plan.scans),
 		"Percentiles are those of all windows together, right to within 3 %; ratios compare medians of windows of one round.",
@@ -127,10 +138,10 @@ func (b *bench) latency(ctx context.Context, path string, plan latencyPlan) (*re
 	return r, nil
 }
 
-// enter starts everybody. Those with a busy consumer have a sidecar of their own.
+// enter starts everybody. Who never sleeps has a sidecar of its own, or is one.
 func (b *bench) enter(ctx context.Context, path string, plan latencyPlan) (list []*route, err error) {
-	for _, busy := range []bool{false, true} {
-		more, err := b.enterWith(ctx, path, plan, busy)
+	for _, who := range []awakeOne{nobody, theSidecar, theConsumer} {
+		more, err := b.enterWith(ctx, path, plan, who)
 		if err != nil {
 			return nil, err
 		}
@@ -139,21 +150,21 @@ func (b *bench) enter(ctx context.Context, path string, plan latencyPlan) (list 
 	return list, nil
 }
 
-func (b *bench) enterWith(ctx context.Context, path string, plan latencyPlan, busy bool) (list []*route, err error) {
+func (b *bench) enterWith(ctx context.Context, path string, plan latencyPlan, who awakeOne) (list []*route, err error) {
 	pins, emitters := map[string]string{}, map[string]*lab.Emitter{}
 	for _, ring := range []string{"", "events", "polled"} {
-		if pins[ring], emitters[ring], err = b.newStream(fmt.Sprintf("stream_%s_%v", ring, busy)); err != nil {
+		if pins[ring], emitters[ring], err = b.newStream(fmt.Sprintf("stream%s_%d", ring, who)); err != nil {
 			return nil, err
 		}
 	}
 	var s *sidecar
 	if path != "" {
-		if s, err = b.serveStreams(ctx, path, pins, plan.scans, busy); err != nil {
+		if s, err = b.serveStreams(ctx, path, pins, plan.scans, who); err != nil {
 			return nil, err
 		}
 	}
 	for _, e := range routes() {
-		if e.busy != busy || e.ring != "" && s == nil {
+		if e.lastCPU != who || e.ring != "" && s == nil {
 			continue
 		}
 		args := []string{watcherVerb, "--pin", pins[""]}
@@ -189,24 +200,23 @@ func (b *bench) newStream(name string) (pin string, e *lab.Emitter, err error) {
 	return pin, e, nil
 }
 
-// serveStreams starts a sidecar with both streams and a map. Beside a busy consumer
-// its readers keep off the last CPU, as `reader.cpus` is for.
-func (b *bench) serveStreams(ctx context.Context, path string, pins map[string]string, scans time.Duration, busy bool) (*sidecar, error) {
+// serveStreams starts a sidecar with both streams and a map, whose readers are bound
+// as `reader.cpus` does it.
+func (b *bench) serveStreams(ctx context.Context, path string, pins map[string]string, scans time.Duration, who awakeOne) (*sidecar, error) {
 	hash := subjects()[0]
-	hash.name = fmt.Sprintf("%s_%v", hash.name, busy)
+	hash.name = fmt.Sprintf("%s_%d", hash.name, who)
 	f, err := b.fill(hash)
 	if err != nil {
 		return nil, err
 	}
-	name, cpus := sidecarName, "[]"
-	if busy {
-		name += "-apart"
-		var left unix.CPUSet
-		if err := onCPUs(false, func() error { return unix.SchedGetaffinity(0, &left) }); err != nil {
+	var cpus unix.CPUSet // none: any
+	if who != nobody {
+		err := onCPUs(who == theSidecar, func() error { return unix.SchedGetaffinity(0, &cpus) })
+		if err != nil {
 			return nil, err
 		}
-		cpus = strings.ReplaceAll(fmt.Sprint(cpusIn(&left)), " ", ", ")
 	}
+	name, list := fmt.Sprintf("%s%d", sidecarName, who), strings.ReplaceAll(fmt.Sprint(cpusIn(&cpus)), " ", ", ")
 	return b.serveConfig(ctx, path, name, fmt.Sprintf(`version: 1
 reader: {cpus: %s}
 rings: [{name: events}, {name: polled}, {name: rows}]
@@ -214,7 +224,7 @@ maps:
   - {path: %s, ring: events, mode: events}
   - {path: %s, ring: polled, mode: events, poll: true}
   - {path: %s, ring: rows, every: %v}
-`, cpus, pins["events"], pins["polled"], f.pin, scans), "rows")
+`, list, pins["events"], pins["polled"], f.pin, scans), "rows")
 }
 
 // serveConfig starts a sidecar and waits until one can attach to a ring of it.
@@ -287,7 +297,7 @@ func (e *route) run(window int) error {
 		return nil
 	}
 	emit := func() error { return e.emitter.Emit(window, e.period) }
-	if e.busy {
+	if e.lastCPU != nobody {
 		return onCPUs(false, emit)
 	}
 	return emit()
