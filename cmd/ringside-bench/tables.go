@@ -33,21 +33,25 @@ type tableRow struct {
 }
 
 const (
-	byGet     = "lookup"
-	byGoMap   = "lookup in a Go map"
-	byArray   = "lookup in an array, by index"
-	byChange  = "change applied"
-	byArrays  = "change written to two arrays, by index"
-	byWhole   = "keyframe row applied"
-	lookupsOf = 1 << 16 // in a pass
+	byGet    = "lookup"
+	byGoMap  = "lookup in a Go map"
+	byArray  = "lookup in an array, by index"
+	byFew    = "lookup, of 4,096 in cold caches"
+	byChange = "change applied"
+	byArrays = "change written to two arrays, by index"
+	byFewer  = "change applied, of 64 in cold caches"
+	byWhole  = "keyframe row applied"
+
+	manyLookups, fewLookups = 1 << 20, 1 << 12 // in a pass
+	manyChanges, fewChanges = 1000, 64         // in a scan
 )
 
 func runTables(ctx context.Context, b *bench) (*result, error) {
 	r := b.result(
 		measuredIn,
-		"A Table of the Go client is kept from a ring, 4 B keys and 32 B values. Looked up are keys in random order that are all there; making them up is in the figure, for Go's own map as well, which no second goroutine could read meanwhile.",
-		"A change is a row of a scan in mode changes, of which a thousandth of the rows, and no fewer than 64, at random keys, are new: from the batch in the consumer's hands to a table that shows it. The table has two copies, and the scan after a keyframe brings the second one up to date as a whole; that is not in the figure of a change.",
-		"Contenders take turns, each with memory of its own, so that each finds the caches full of the others' rows, as in a program that does more than look up. An array whose index is the key is the floor: it takes what the same accesses to rows of the same size take where nothing has to be found. A change is written to two of them, as a table has two copies.",
+		"A Table of the Go client is kept from a ring, 4 B keys and 32 B values. Looked up are keys in random order that are all there, a million of them in a row; making them up is in the figure, for Go's own map as well, which no second goroutine could read meanwhile.",
+		"A change is a row of a scan in mode changes that brings a thousand new rows, at random keys: from the batch in the consumer's hands to a table that shows it. The table has two copies, and the scan after a keyframe brings the second one up to date as a whole; that is not in the figure of a change.",
+		"Contenders take turns, each with memory of its own, so that each finds the caches full of the others' rows. What that costs who does little at a time is in the rows of few lookups and few changes. An array whose index is the key is the floor: it takes what the same accesses to rows of the same size take where nothing has to be found. A change is written to two of them, as a table has two copies.",
 	)
 	sizes := []int{4096, b.entries}
 	if b.large > 0 {
@@ -81,8 +85,15 @@ func (b *bench) measureTable(ctx context.Context, size, parts int) ([]tableRow, 
 	if err != nil {
 		return nil, nil, err
 	}
-	list := []interleave.Contender[pass]{contender(byGet, k.get), contender(byGoMap, k.getFromMap), contender(byArray, k.getFromArray),
-		contender(byChange, k.change), contender(byArrays, k.changeArrays), contender(byWhole, k.whole)}
+	list := []interleave.Contender[pass]{
+		contender(byGet, func(_ context.Context, p *pass) error { return k.get(p, manyLookups) }),
+		contender(byGoMap, k.getFromMap), contender(byArray, k.getFromArray),
+		contender(byChange, func(ctx context.Context, p *pass) error { return k.change(ctx, p, manyChanges) }),
+		contender(byArrays, k.changeArrays),
+		contender(byFew, func(_ context.Context, p *pass) error { return k.get(p, fewLookups) }),
+		contender(byFewer, func(ctx context.Context, p *pass) error { return k.change(ctx, p, fewChanges) }),
+		contender(byWhole, k.whole),
+	}
 	samples, err := interleave.Run(ctx, list, b.rounds(fmt.Sprintf("a table of %d", size), parts))
 	if err != nil {
 		return nil, nil, err
@@ -101,17 +112,17 @@ func (b *bench) measureTable(ctx context.Context, size, parts int) ([]tableRow, 
 
 // kept is a table, and who publishes what it is kept from.
 type kept struct {
-	entries, changed int
-	ring             *ring
-	producer         *shm.Producer
-	sub              *ringside.Subscription
-	table            *ringside.Table[uint32, value]
-	plain            map[uint32]value
-	flat             *flat
-	scan             uint64
-	behind           bool
-	random           *rand.Rand
-	sum              uint64
+	entries  int
+	ring     *ring
+	producer *shm.Producer
+	sub      *ringside.Subscription
+	table    *ringside.Table[uint32, value]
+	plain    map[uint32]value
+	flat     *flat
+	scan     uint64
+	behind   bool
+	random   *rand.Rand
+	sum      uint64
 }
 
 func (b *bench) newKept(ctx context.Context, entries int) (*kept, error) {
@@ -119,7 +130,7 @@ func (b *bench) newKept(ctx context.Context, entries int) (*kept, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &kept{ring: ring, entries: entries, changed: min(max(entries/1000, minEntries), entries), plain: make(map[uint32]value, entries), random: rand.New(rand.NewPCG(1, 2))}
+	k := &kept{ring: ring, entries: entries, plain: make(map[uint32]value, entries), random: rand.New(rand.NewPCG(1, 2))}
 	k.producer, err = ring.AddSource(shm.SourceInfo{Name: "table", KeySize: keyBytes, ValueSize: valueBytes, MapValueSize: valueBytes, MaxEntries: uint32(entries), Flags: shm.SourceChanges})
 	if err != nil {
 		return nil, err
@@ -131,7 +142,7 @@ func (b *bench) newKept(ctx context.Context, entries int) (*kept, error) {
 	if k.table, err = ringside.TableOf[uint32, value](k.sub, "table"); err != nil {
 		return nil, err
 	}
-	k.flat = newFlat(entries, k.changed)
+	k.flat = newFlat(entries, manyChanges)
 	for i := range uint32(entries) {
 		k.plain[i] = value{uint64(i)}
 	}
@@ -145,52 +156,52 @@ func (b *bench) newKept(ctx context.Context, entries int) (*kept, error) {
 	return k, nil
 }
 
-func (k *kept) get(_ context.Context, p *pass) error {
+func (k *kept) get(p *pass, lookups int) error {
 	found, sum, x := 0, uint64(0), k.random.Uint32()
 	start := processorTime()
-	for range lookupsOf {
+	for range lookups {
 		x = x*1664525 + 1013904223
 		if v, ok := k.table.Get(uint32(uint64(x) * uint64(k.entries) >> 32)); ok {
 			found++
 			sum += v[0]
 		}
 	}
-	return k.looked(p, start, found, sum)
+	return k.looked(p, start, lookups, found, sum)
 }
 
 func (k *kept) getFromMap(_ context.Context, p *pass) error {
 	found, sum, x := 0, uint64(0), k.random.Uint32()
 	start := processorTime()
-	for range lookupsOf {
+	for range manyLookups {
 		x = x*1664525 + 1013904223
 		if v, ok := k.plain[uint32(uint64(x)*uint64(k.entries)>>32)]; ok {
 			found++
 			sum += v[0]
 		}
 	}
-	return k.looked(p, start, found, sum)
+	return k.looked(p, start, manyLookups, found, sum)
 }
 
 // looked adds up a pass of lookups that began at start.
-func (k *kept) looked(p *pass, start time.Duration, found int, sum uint64) error {
+func (k *kept) looked(p *pass, start time.Duration, lookups, found int, sum uint64) error {
 	p.took += processorTime() - start
-	p.rows += lookupsOf
+	p.rows += lookups
 	k.sum += sum // or the compiler could leave out the reading
-	if found != lookupsOf {
-		return fmt.Errorf("%d of %d keys were found", found, lookupsOf)
+	if found != lookups {
+		return fmt.Errorf("%d of %d keys were found", found, lookups)
 	}
 	return nil
 }
 
-func (k *kept) change(ctx context.Context, p *pass) error {
+func (k *kept) change(ctx context.Context, p *pass, rows int) error {
 	key := func(int) uint32 { return k.random.Uint32N(uint32(k.entries)) }
 	if k.behind { // the copy that is not shown
 		k.behind = false
-		if err := k.publish(ctx, new(pass), k.changed, 0, key); err != nil {
+		if err := k.publish(ctx, new(pass), rows, 0, key); err != nil {
 			return err
 		}
 	}
-	return k.publish(ctx, p, k.changed, 0, key)
+	return k.publish(ctx, p, rows, 0, key)
 }
 
 func (k *kept) whole(ctx context.Context, p *pass) error {

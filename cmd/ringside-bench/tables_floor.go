@@ -35,14 +35,14 @@ func (k *kept) getFromArray(_ context.Context, p *pass) error {
 	found, sum, x := 0, uint64(0), k.random.Uint32()
 	rows := k.flat.shown
 	start := processorTime()
-	for range lookupsOf {
+	for range manyLookups {
 		x = x*1664525 + 1013904223
 		if row := &rows[uint64(x)*uint64(len(rows))>>32]; row.key < uint32(len(rows)) {
 			found++
 			sum += row.value[0] + row.value[len(row.value)-1]
 		}
 	}
-	return k.looked(p, start, found, sum)
+	return k.looked(p, start, manyLookups, found, sum)
 }
 
 // changeArrays writes rows to the array that is not shown, shows it, and writes
