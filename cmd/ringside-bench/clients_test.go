@@ -52,7 +52,7 @@ func TestClientInC(t *testing.T) {
 func TestTable(t *testing.T) {
 	d := runTiny(t, "table")
 	mustHave(t, d.Rows, []string{"contender"}, []string{"entries", "ns", "rounds"})
-	if len(d.Rows) != 6*3 || len(d.Figures) != 4 {
+	if len(d.Rows) != 8*3 || len(d.Figures) != 4 {
 		t.Errorf("%d rows, %d figures", len(d.Rows), len(d.Figures))
 	}
 }
