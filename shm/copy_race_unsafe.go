@@ -21,6 +21,13 @@ func (m memory) load(off uint64, w *words) {
 	}
 }
 
+// store is described in copy_unsafe.go.
+func (m memory) store(off uint64, w *words) {
+	for i := range w {
+		m.word(off + uint64(i)*8).Store(w[i])
+	}
+}
+
 // copyOut is described in copy_unsafe.go. Payloads are 64-byte aligned and a
 // multiple of 64 long.
 //

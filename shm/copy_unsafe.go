@@ -24,6 +24,16 @@ func (m memory) load(off uint64, w *words) {
 	}
 }
 
+// store writes a frame header. Only the publisher calls it, for bytes at or behind
+// head: who reads them meanwhile has been overtaken and throws them away, and the
+// store of head puts them in order for all others.
+//
+// Unsafe: the slice expression bounds the access; frames are 64-byte aligned.
+func (m memory) store(off uint64, w *words) {
+	b := m[off : off+HeaderBytes : off+HeaderBytes]
+	*(*words)(unsafe.Pointer(unsafe.SliceData(b))) = *w
+}
+
 // copyOut copies a payload that may be overwritten meanwhile. A plain copy will
 // do: it is a call that reads the ring once, its result is looked at only after
 // hw said that nobody wrote meanwhile, and then there is nothing it can have torn.

@@ -21,15 +21,3 @@ func (m memory) word(off uint64) *atomic.Uint64 {
 	b := m[off : off+8 : off+8]
 	return (*atomic.Uint64)(unsafe.Pointer(unsafe.SliceData(b)))
 }
-
-// store writes a frame header. Only the publisher calls it, for bytes at or
-// behind head that no reader looks at yet.
-//
-// Unsafe: the slice expression bounds the access; frames are 64-byte aligned.
-func (m memory) store(off uint64, w *words) {
-	b := m[off : off+HeaderBytes : off+HeaderBytes]
-	dst := (*[8]atomic.Uint64)(unsafe.Pointer(unsafe.SliceData(b)))
-	for i := range w {
-		dst[i].Store(w[i])
-	}
-}

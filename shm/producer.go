@@ -75,6 +75,9 @@ func (r *Producer) Claim(ctx context.Context, least, most int) ([]byte, error) {
 		}
 	}
 	from := (c.start + c.pad) & r.p.mask
+	// The header's line is fetched while the frame is filled, and not when it is
+	// whole and somebody waits for it.
+	wipe(r.p.data[from : from+8])
 	return r.p.data[from+HeaderBytes : from+c.cap : from+c.cap], nil
 }
 
