@@ -48,21 +48,27 @@ func openHash(s *Source, t scan.Target) (engine, string, error) {
 		pace: newPace(s.options.MaxHold), pause: firstRest,
 		hold: s.options.MaxHold - s.options.MaxHold/8, // it looks at the clock now and then
 	}
-	if !t.InPlace() {
-		if err := e.openBuckets(); err != nil {
-			return nil, "", err
-		}
-		return e, "a program follows the lists of the hash, some buckets at a time", nil
+	if t.InPlace() && e.openElements() == nil {
+		return e, "a program takes the elements of the hash where they lie in memory", nil
 	}
-	pump, err := scan.OpenElements(t, e.room)
-	if err != nil {
+	if err := e.openBuckets(); err != nil {
 		return nil, "", err
 	}
-	e.elements = pump
-	if _, _, _, err := pump.Elements(0, e.hold); err != nil && !errors.Is(err, scan.ErrLate) {
-		return nil, "", errors.Join(err, e.close())
+	return e, "a program follows the lists of the hash, some buckets at a time", nil
+}
+
+// openElements fails where lists can still be followed: on a kernel that keeps
+// its LRU lists otherwise than those we know.
+func (e *hashEngine) openElements() error {
+	pump, err := scan.OpenElements(e.target, e.room)
+	if err != nil {
+		return err
 	}
-	return e, "a program takes the elements of the hash where they lie in memory", nil
+	if _, _, _, err := pump.Elements(0, e.hold); err != nil && !errors.Is(err, scan.ErrLate) {
+		return errors.Join(err, pump.Close())
+	}
+	e.elements = pump
+	return nil
 }
 
 // openBuckets loads the other program, which many a hash never needs.

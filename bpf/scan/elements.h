@@ -21,41 +21,51 @@
  * a bucket through this word before it frees them (batch_flink). Their keys and values are as they were
  * until they are freed, and then the word is overwritten: a row that was there just now.
  *
- * One thing moves rows: overwriting a key from user space, or by bpf_map_update_elem, puts a spare
- * element of that CPU into the list and makes the old one the spare. A key may thus go from where the
- * scan has yet to come to where it has been. So the spares are looked at before and after: if they are
- * not the same, rows may have been missed, and the map is read bucket by bucket instead. Values changed
- * in place, as counters are, move nothing; nor do the values of per-CPU hashes.
+ * In an LRU map that batch leaves the word as it is, long after the elements are free and even while they
+ * are being filled anew. So there it is not enough that the word leads to another element: following it
+ * has to end in a bucket, and each element on the way has to lead back. What is left of a batch never
+ * does: its first element has nothing in that word. For the rest an LRU is like any hash: an element that
+ * is thrown out leaves its list before it gets another key, and enters one with key and value complete.
+ *
+ * One thing moves rows: overwriting a key by an update puts it into another element (moves.h). A key may
+ * thus go from where the scan has yet to come to where it has been. So what tells of it is looked at
+ * before and after: if it is not the same, rows may have been missed, and the map is read bucket by bucket
+ * instead. Values changed in place, as counters are, move nothing; nor do the values of per-CPU hashes,
+ * LRU or not, which updates change in place.
  */
 #ifndef RINGSIDE_ELEMENTS_H
 #define RINGSIDE_ELEMENTS_H
 
-#include "buckets.h"
+#include "moves.h"
 
 #define LINK_OFFSET 8 /* of an element's back link: its second word, in every hlist_nulls_node */
 
 #define ELEMS_OFFSET bpf_core_field_offset(struct bpf_htab, elems)
-#define SPARES_OFFSET bpf_core_field_offset(struct bpf_htab, extra_elems)
 #define ELEM_SIZE_OFFSET bpf_core_field_offset(struct bpf_htab, elem_size)
+
+/* Where elements and buckets are. */
+struct extent {
+	__u64 elems;
+	__u64 inverse; /* of the odd part of an element's size, modulo 2^64 */
+	__u64 twos;    /* the rest of that size, less one */
+	__u64 parts;   /* how many odd parts all elements have */
+	__u64 buckets;
+	__u64 bucket_bytes;
+};
 
 struct element_walk {
 	__u64 node;
 	__u64 index;
-	__u64 elems;       /* where they begin */
-	__u64 size;        /* of one */
-	__u64 inverse;     /* of the odd part of size, modulo 2^64 */
-	__u64 twos;        /* the rest of size, less one */
-	__u64 parts;       /* how many odd parts all elements have */
-	__u64 buckets;     /* where they begin */
-	__u64 bucket_bytes;
+	__u64 size; /* of one */
 	struct here *here;
+	struct extent all;
 };
 
 /*
  * A multiple of an odd number times its inverse is the quotient, which is small; any other number gives
  * a large one. So one multiplication tells whether an address is the place of an element: no division.
  */
-static __always_inline void divide_by(struct element_walk *walk, __u64 size)
+static __always_inline void divide_by(struct extent *all, __u64 size)
 {
 	__u64 odd = size, twos = 1, inverse;
 
@@ -68,33 +78,56 @@ static __always_inline void divide_by(struct element_walk *walk, __u64 size)
 	inverse *= 2 - odd * inverse;
 	inverse *= 2 - odd * inverse;
 	inverse *= 2 - odd * inverse;
-	walk->size = size;
-	walk->inverse = inverse;
-	walk->twos = twos - 1;
-	walk->parts = entries * twos;
+	all->inverse = inverse;
+	all->twos = twos - 1;
+	all->parts = entries * twos;
+}
+
+static __always_inline __u64 in_bucket(const struct extent *all, __u64 link)
+{
+	return link - all->buckets < all->bucket_bytes;
 }
 
 /* Whether a back link is one: without jumps that would be guessed wrong. */
-static __always_inline __u64 linked(struct element_walk *walk, __u64 link)
+static __always_inline __u64 linked(const struct extent *all, __u64 link)
 {
-	__u64 off = link - walk->elems;
+	__u64 off = link - all->elems;
 
-	return (link - walk->buckets < walk->bucket_bytes) | ((off * walk->inverse < walk->parts) & !(off & walk->twos));
+	return in_bucket(all, link) | ((off * all->inverse < all->parts) & !(off & all->twos));
 }
 
-/* Where the spares are, in one number. */
-static __attribute__((noinline)) __u64 spares(struct here *h)
-{
-	__u64 at = WORD(cast(&target) + SPARES_OFFSET, 0), sum = 0;
-	__u32 n = spare_cpus;
+/* An element that follows so many others in a bucket is believed to be there. */
+#define CHAIN_MAX 32
+/* A neighbour that leaves the list breaks the chain for a moment: so often it is followed again. */
+#define CHAIN_TRIES 8
 
-	if (!h || !n)
+/*
+ * Whether the links of an element of an LRU map, which lead to others, end in a bucket. Not static, so
+ * that it is verified once and not on every path to it.
+ */
+__attribute__((noinline)) int chained(struct extent *all, __u64 node)
+{
+	if (!all)
 		return 0;
-	at += h->mine;
 #pragma clang loop unroll(disable)
-	for (__u32 cpu = 0; cpu < n; cpu++)
-		sum = sum * 31 + WORD(cast(at + h->distance[cpu]), 0);
-	return sum;
+	for (__u32 try = 0; try < CHAIN_TRIES; try++) {
+		__u64 at = node;
+		__u32 hop = 0;
+
+#pragma clang loop unroll(disable)
+		for (; hop < CHAIN_MAX; hop++) {
+			__u64 link = WORD(cast(at), LINK_OFFSET / 8);
+
+			if (in_bucket(all, link))
+				return 1;
+			if (!linked(all, link) || WORD(cast(link), 0) != at)
+				break;
+			at = link;
+		}
+		if (hop == CHAIN_MAX)
+			return 1;
+	}
+	return 0;
 }
 
 /* Takes the element at a place. 0: go on. */
@@ -103,9 +136,12 @@ static __always_inline int take_element(struct element_walk *walk)
 	__u32 key_stride = round_up8(key_size);
 	const void *node = cast(walk->node), *key = node + KEY_OFFSET;
 	__u64 at = control.position;
+	__u64 link = WORD(node, LINK_OFFSET / 8);
 	void *row;
 
-	if (!linked(walk, WORD(node, LINK_OFFSET / 8)))
+	if (!linked(&walk->all, link))
+		return 0;
+	if (lru && !in_bucket(&walk->all, link) && !chained(&walk->all, walk->node))
 		return 0;
 	row = room(at);
 	if (!row)
@@ -121,7 +157,7 @@ static __always_inline int take_element(struct element_walk *walk)
 	}
 	fence();
 	/* Removed meanwhile, or given to another key? The link alone changes with the neighbours. */
-	if (!linked(walk, WORD(node, LINK_OFFSET / 8)) || key_changed(row, key))
+	if (!linked(&walk->all, WORD(node, LINK_OFFSET / 8)) || key_changed(row, key))
 		control.discarded++;
 	else
 		control.position = at + row_size;

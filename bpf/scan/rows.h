@@ -27,8 +27,12 @@ const volatile __u32 row_size = 16;  /* what one row takes in `rows`, a multiple
 const volatile __u32 row_limit = 0;  /* the last place in `rows` where a row begins */
 const volatile __u32 cpus = 0;       /* possible ones; 0 unless the map is per-CPU */
 const volatile __u32 entries = 0;    /* of an array; of a hash, what it has memory for */
-const volatile __u32 spare_cpus = 0; /* of a hash: possible CPUs, if each has a spare element */
+const volatile __u32 spare_cpus = 0; /* of a hash: possible CPUs, if updates may move its rows */
+const volatile __u32 lru = 0;        /* of a hash: LRU_..., if it is one */
 const volatile __u32 weak_order = 0; /* loads may pass loads on this machine */
+
+#define LRU_COMMON 1
+#define LRU_OF_CPUS 2 /* each has its own */
 
 /* Per-CPU values added up: which integers, in row order. 0: every CPU's value as it is. */
 #define SUMS_MAX 64

@@ -204,18 +204,19 @@ int pump_elements(void *ctx)
 	control.stopped = STOPPED_ODD;
 	control.buckets = entries;
 	walk.index = control.bucket = control.first;
-	walk.elems = WORD(cast(&target) + ELEMS_OFFSET, 0);
-	divide_by(&walk, *(volatile __u32 *)(cast(&target) + ELEM_SIZE_OFFSET));
-	if (!walk.elems || walk.size < KEY_OFFSET + round_up8(key_size) + (cpus ? 8 : round_up8(value_size)))
+	walk.size = *(volatile __u32 *)(cast(&target) + ELEM_SIZE_OFFSET);
+	walk.all.elems = WORD(cast(&target) + ELEMS_OFFSET, 0);
+	divide_by(&walk.all, walk.size);
+	if (!walk.all.elems || walk.size < KEY_OFFSET + round_up8(key_size) + (cpus ? 8 : round_up8(value_size)))
 		return 0;
 	if (cpus || spare_cpus) {
 		walk.here = measure();
 		if (!walk.here) /* or spares that cannot be seen would never seem to move */
 			return 0;
 	}
-	walk.buckets = WORD(cast(&target) + BUCKETS_OFFSET, 0);
-	walk.bucket_bytes = *(volatile __u32 *)(cast(&target) + N_BUCKETS_OFFSET) * (__u64)BUCKET_SIZE;
-	walk.node = walk.elems + walk.index * walk.size;
+	walk.all.buckets = WORD(cast(&target) + BUCKETS_OFFSET, 0);
+	walk.all.bucket_bytes = *(volatile __u32 *)(cast(&target) + N_BUCKETS_OFFSET) * (__u64)BUCKET_SIZE;
+	walk.node = walk.all.elems + walk.index * walk.size;
 	control.stopped = 0;
 	control.spares[0] = spares(walk.here);
 	bpf_loop(MAX_STEPS / STEPS, element_steps, &walk, 0);

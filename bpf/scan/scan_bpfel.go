@@ -72,6 +72,7 @@ const (
 	scanVarDirect           = "direct"
 	scanVarEntries          = "entries"
 	scanVarKeySize          = "key_size"
+	scanVarLru              = "lru"
 	scanVarRowLimit         = "row_limit"
 	scanVarRowSize          = "row_size"
 	scanVarRows             = "rows"
@@ -156,6 +157,7 @@ type scanVariableSpecs struct {
 	Direct    *ebpf.VariableSpec `ebpf:"direct"`
 	Entries   *ebpf.VariableSpec `ebpf:"entries"`
 	KeySize   *ebpf.VariableSpec `ebpf:"key_size"`
+	Lru       *ebpf.VariableSpec `ebpf:"lru"`
 	RowLimit  *ebpf.VariableSpec `ebpf:"row_limit"`
 	RowSize   *ebpf.VariableSpec `ebpf:"row_size"`
 	Rows      *ebpf.VariableSpec `ebpf:"rows"`
@@ -207,6 +209,7 @@ type scanVariables struct {
 	Direct    *ebpf.Variable `ebpf:"direct"`
 	Entries   *ebpf.Variable `ebpf:"entries"`
 	KeySize   *ebpf.Variable `ebpf:"key_size"`
+	Lru       *ebpf.Variable `ebpf:"lru"`
 	RowLimit  *ebpf.Variable `ebpf:"row_limit"`
 	RowSize   *ebpf.Variable `ebpf:"row_size"`
 	Rows      *ebpf.Variable `ebpf:"rows"`

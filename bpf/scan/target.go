@@ -53,16 +53,43 @@ func (t *Target) Array() bool { return t.Type == ebpf.Array || t.Type == ebpf.Pe
 // may not look as they are: see elements.h.
 func (t *Target) InPlace() bool {
 	const noPrealloc = 1 // BPF_F_NO_PREALLOC
-	return ordered && (t.Type == ebpf.Hash || t.Type == ebpf.PerCPUHash) && t.Flags&noPrealloc == 0
+	return ordered && !t.Array() && t.Flags&noPrealloc == 0
+}
+
+// As in rows.h.
+const (
+	lruCommon = 1
+	lruOfCPUs = 2
+)
+
+// lru is what kind of LRU map it is, if it is one.
+func (t *Target) lru() uint32 {
+	const noCommonLRU = 2 // BPF_F_NO_COMMON_LRU
+	switch {
+	case t.Type != ebpf.LRUHash && t.Type != ebpf.LRUCPUHash:
+		return 0
+	case t.Flags&noCommonLRU != 0:
+		return lruOfCPUs
+	}
+	return lruCommon
+}
+
+// moving is how many CPUs have to be looked at for rows that were moved: by
+// updates of keys that are there, which change per-CPU values in place.
+func (t *Target) moving() int {
+	if t.InPlace() && t.CPUs == 0 {
+		return t.Possible
+	}
+	return 0
 }
 
 // spares is how many elements the kernel keeps beyond MaxEntries: one a CPU,
 // where a key is overwritten by putting another element in its place.
 func (t *Target) spares() int {
-	if t.Type == ebpf.Hash && t.InPlace() {
-		return t.Possible
+	if t.lru() != 0 {
+		return 0
 	}
-	return 0
+	return t.moving()
 }
 
 // KeyStride is what a key takes in a row with a key.
@@ -171,7 +198,7 @@ func (t *Target) reshape(spec *ebpf.CollectionSpec, rowsBytes int) {
 	delete(spec.Variables, scanVarRows) // or it would be written: all its bytes, from a buffer as large
 	rows.ValueSize, rows.Contents, rows.Key, rows.Value = uint32(rowsBytes), nil, nil, nil
 	here := spec.Maps[scanMapHere]
-	here.ValueSize += uint32(8 * max(0, t.CPUs-1, t.spares()-1))
+	here.ValueSize += uint32(8 * max(0, t.CPUs-1, t.moving()-1))
 	here.Key, here.Value = nil, nil
 }
 
@@ -184,7 +211,8 @@ func (t *Target) constants(spec *ebpf.CollectionSpec, rowSize, rowsBytes int, di
 	for name, value := range map[string]any{
 		scanVarKeySize: uint32(t.KeySize), scanVarValueSize: uint32(t.ValueSize),
 		scanVarRowSize: uint32(rowSize), scanVarRowLimit: uint32(rowsBytes - rowSize),
-		scanVarCpus: uint32(t.CPUs), scanVarEntries: uint32(t.MaxEntries + t.spares()), scanVarSpareCpus: uint32(t.spares()),
+		scanVarCpus: uint32(t.CPUs), scanVarEntries: uint32(t.MaxEntries + t.spares()), scanVarSpareCpus: uint32(t.moving()),
+		scanVarLru:       t.lru(),
 		scanVarWeakOrder: bit[uint32](!ordered),
 		scanVarDirect:    bit[uint32](direct),
 		scanVarSumWords:  bit[uint32](t.sumsWords()), scanVarSums: uint32(len(t.Sum)), scanVarSumFields: fields,
