@@ -69,7 +69,9 @@ func TestChurn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m, pin := bpftest.NewPinned(t, "churn", &ebpf.MapSpec{Type: tc.typ, Flags: tc.flags,
 				KeySize: 4, ValueSize: bpftest.ChurnBytes, MaxEntries: roomFor(tc.typ)})
-			fillSteady(t, m)
+			put(t, m, steady+churned)
+			emptyByBatch(t, m)
+			put(t, m, steady)
 			s := open(t, pin, reader.Options{Engine: tc.engine, MaxHold: time.Second})
 			stop := tc.churn(t, m, steady, churned)
 			defer stop()
@@ -97,7 +99,7 @@ func TestOverwritten(t *testing.T) {
 
 func overwritten(t *testing.T, typ ebpf.MapType) {
 	m, pin := bpftest.NewPinned(t, "churn", &ebpf.MapSpec{Type: typ, KeySize: 4, ValueSize: bpftest.ChurnBytes, MaxEntries: roomFor(typ)})
-	fillSteady(t, m)
+	put(t, m, steady)
 	s := open(t, pin, reader.Options{Engine: reader.EnginePump, MaxHold: time.Second})
 	stop := bpftest.ChurnOverwrites(t, m, 0, steady)
 	defer stop()
@@ -123,9 +125,9 @@ func roomFor(typ ebpf.MapType) uint32 {
 
 func perCPU(m *ebpf.Map) bool { return m.Type() == ebpf.PerCPUHash || m.Type() == ebpf.LRUCPUHash }
 
-func fillSteady(t *testing.T, m *ebpf.Map) {
+func put(t *testing.T, m *ebpf.Map, keys uint32) {
 	t.Helper()
-	for key := range uint32(steady) {
+	for key := range keys {
 		var value any = bpftest.ChurnValue(key)
 		if perCPU(m) {
 			value = slices.Repeat([][]byte{bpftest.ChurnValue(key)}, ebpf.MustPossibleCPU())
@@ -133,6 +135,21 @@ func fillSteady(t *testing.T, m *ebpf.Map) {
 		if err := m.Put(key, value); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// emptyByBatch leaves links in the elements of an LRU map that look, while it is
+// churned, like those of elements that are there.
+func emptyByBatch(t *testing.T, m *ebpf.Map) {
+	t.Helper()
+	values := m.MaxEntries()
+	if perCPU(m) {
+		values *= uint32(ebpf.MustPossibleCPU())
+	}
+	var cursor ebpf.MapBatchCursor
+	n, err := m.BatchLookupAndDelete(&cursor, make([]uint32, m.MaxEntries()), make([][bpftest.ChurnBytes]byte, values), nil)
+	if n != steady+churned {
+		t.Fatalf("%d rows deleted of %d: %v", n, steady+churned, err)
 	}
 }
 
