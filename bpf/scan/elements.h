@@ -136,18 +136,19 @@ static __always_inline int take_element(struct element_walk *walk)
 	__u32 key_stride = round_up8(key_size);
 	const void *node = cast(walk->node), *key = node + KEY_OFFSET;
 	__u64 at = control.position;
-	__u64 link = WORD(node, LINK_OFFSET / 8);
-	void *row;
+	void *row = room(at);
+	__u64 link;
 
+	if (!row)
+		return 1;
+	/* The key before the link: behind one that is linked now, the value is complete and stays its own. */
+	copy_key(row, key);
+	fence();
+	link = WORD(node, LINK_OFFSET / 8);
 	if (!linked(&walk->all, link))
 		return 0;
 	if (lru && !in_bucket(&walk->all, link) && !chained(&walk->all, walk->node))
 		return 0;
-	row = room(at);
-	if (!row)
-		return 1;
-	fence();
-	copy_key(row, key);
 	fence();
 	if (!cpus)
 		copy_value(row + key_stride, key + key_stride);
