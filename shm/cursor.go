@@ -94,7 +94,11 @@ func (c *Cursor) Peek() (h Header, payload []byte, lost Loss, s Status) {
 		if c.pos.Offset == head {
 			return h, nil, lost, c.nothing(head)
 		}
-		c.ring.data.load(c.pos.Offset&c.ring.mask, &w)
+		at := c.pos.Offset & c.ring.mask
+		// The payload's first line comes while the header does. Where a frame has
+		// none, that is another frame's line, or in a file's ring none at all.
+		c.ring.data.word((at + HeaderBytes) & c.ring.mask).Load()
+		c.ring.data.load(at, &w)
 		fence.LoadLoad()
 		if c.overtaken() {
 			c.resume()

@@ -68,6 +68,7 @@ func (r *Producer) Claim(ctx context.Context, least, most int) ([]byte, error) {
 		return nil, err
 	}
 	r.open = c
+	c.source, c.header.Source = r.source, r.source.number
 	if r.p.disk != nil {
 		if err := r.p.disk.hold(c.start+c.pad+c.cap, r.p.geometry.DataBytes); err != nil {
 			r.Abort()
@@ -75,8 +76,8 @@ func (r *Producer) Claim(ctx context.Context, least, most int) ([]byte, error) {
 		}
 	}
 	from := (c.start + c.pad) & r.p.mask
-	// The header's line is fetched while the frame is filled, and not when it is
-	// whole and somebody waits for it.
+	// The header's line is fetched while the frame is filled, as the source's was,
+	// and not when it is whole and somebody waits for it.
 	wipe(r.p.data[from : from+8])
 	return r.p.data[from+HeaderBytes : from+c.cap : from+c.cap], nil
 }
@@ -95,9 +96,8 @@ func (r *Producer) Commit(c Content) {
 	// must not carry an older frame's rows to a later reader.
 	from := (open.start + open.pad) & r.p.mask
 	wipe(r.p.data[from+HeaderBytes+uint64(c.Bytes) : from+length])
-	open.source = r.source
 	open.header = Header{
-		Kind: c.Kind, Flags: c.Flags, Source: r.source.number, Rows: c.Rows, SourceSeq: r.seq,
+		Kind: c.Kind, Flags: c.Flags, Source: open.header.Source, Rows: c.Rows, SourceSeq: r.seq,
 		KeysOffset: HeaderBytes + c.KeysOffset, KeyStride: c.KeyStride,
 		ValuesOffset: HeaderBytes + c.ValuesOffset, ValueStride: c.ValueStride,
 		Scan: c.Scan, TimeNS: c.TimeNS,
