@@ -48,13 +48,18 @@ func openHash(s *Source, t scan.Target) (engine, string, error) {
 		pace: newPace(s.options.MaxHold), pause: firstRest,
 		hold: s.options.MaxHold - s.options.MaxHold/8, // it looks at the clock now and then
 	}
-	if t.InPlace() && e.openElements() == nil {
-		return e, "a program takes the elements of the hash where they lie in memory", nil
+	why := ""
+	if t.InPlace() {
+		err := e.openElements()
+		if err == nil {
+			return e, "a program takes the elements of the hash where they lie in memory", nil
+		}
+		why = fmt.Sprintf("; they cannot be taken where they lie: %v", err)
 	}
 	if err := e.openBuckets(); err != nil {
 		return nil, "", err
 	}
-	return e, "a program follows the lists of the hash, some buckets at a time", nil
+	return e, "a program follows the lists of the hash, some buckets at a time" + why, nil
 }
 
 // openElements fails where lists can still be followed: on a kernel that keeps

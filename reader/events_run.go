@@ -167,8 +167,9 @@ func (e *Events) shared() {
 }
 
 // await waits until there may be something: for a fixed time if much is sure to
-// come, else awake for a while if that is expected to pay, then asleep. Programs may submit without waking anybody
-// (BPF_RB_NO_WAKEUP), so it looks every now and then in any case.
+// come, else awake for a while if that is expected to pay, then asleep. Programs
+// may submit without waking anybody (BPF_RB_NO_WAKEUP), so it looks every now and
+// then in any case.
 func (e *Events) await(ctx context.Context, now int64) error {
 	if e.options.Poll {
 		e.spin(ctx, now, now+int64(e.options.Every))

@@ -95,8 +95,8 @@ func (c *Cursor) Peek() (h Header, payload []byte, lost Loss, s Status) {
 			return h, nil, lost, c.nothing(head)
 		}
 		at := c.pos.Offset & c.ring.mask
-		// The payload's first line comes while the header does. Where a frame has
-		// none, that is another frame's line, or in a file's ring none at all.
+		// The payload's first line comes while the header does, and nothing is made
+		// of it: behind a frame without payload it is not this frame's.
 		c.ring.data.word((at + HeaderBytes) & c.ring.mask).Load()
 		c.ring.data.load(at, &w)
 		fence.LoadLoad()
