@@ -90,11 +90,24 @@ func (c *child) say(line string) error {
 
 // answer waits for the number that comes with the answer to a line.
 func (c *child) answer(ctx context.Context, line string) (int, error) {
+	n, _, err := c.took(ctx, line)
+	return n, err
+}
+
+// took is answer for those who also say what processor time the line took them.
+// Hearing of it and answering, which is our affair, is not in that.
+func (c *child) took(ctx context.Context, line string) (n int, took time.Duration, err error) {
 	text, err := c.answerText(ctx, line)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	return strconv.Atoi(text)
+	number, ns, timed := strings.Cut(text, " ")
+	if n, err = strconv.Atoi(number); err == nil && timed {
+		var t int64
+		t, err = strconv.ParseInt(ns, 10, 64)
+		took = time.Duration(t)
+	}
+	return n, took, err
 }
 
 // ask sends a line and returns what came with the answer.

@@ -25,7 +25,7 @@ const consumerVerb = "consumer"
 
 // What a consumer is told beside sayAttach; native ones understand the same.
 const (
-	sayTake    = "take"    // and the number of a scan: read to its end, answer with the rows that came
+	sayTake    = "take"    // and the number of a scan: read to its end, answer with the rows that came, and the processor time in ns
 	sayPublish = "publish" // two numbers of scans and a period, to a publisher; it answers with its time, in ns
 )
 
@@ -87,7 +87,7 @@ func obey(ctx context.Context, of consumer, in io.Reader, out io.Writer) error {
 	}()
 	runtime.LockOSThread() // some wait in system calls
 	for order := range orders {
-		rows, err := 0, error(nil)
+		rows, began, err := 0, processTime(), error(nil)
 		switch verb, number, _ := strings.Cut(order, " "); verb {
 		case sayAttach:
 			err = of.attach(ctx)
@@ -105,7 +105,7 @@ func obey(ctx context.Context, of consumer, in io.Reader, out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		if _, err := fmt.Fprintln(out, sayDone, rows); err != nil {
+		if _, err := fmt.Fprintln(out, sayDone, rows, int64(processTime()-began)); err != nil {
 			return err
 		}
 	}

@@ -40,14 +40,10 @@ type side struct {
 }
 
 // window lets everybody have some scans. Telling the consumers and hearing from
-// them is our affair, and not in a publisher's time.
+// them is our affair, and in nobody's time.
 func (s *side) window(ctx context.Context, plan fanPlan) (w fanned, err error) {
 	first := s.scan + 1
 	s.scan += uint64(plan.scansFor(len(s.consumers)))
-	before, err := s.consumersTime()
-	if err != nil {
-		return w, err
-	}
 	order := fmt.Sprint(sayTake, " ", s.scan)
 	for _, c := range s.consumers {
 		if err := c.say(order); err != nil {
@@ -59,19 +55,19 @@ func (s *side) window(ctx context.Context, plan fanPlan) (w fanned, err error) {
 		return w, err
 	}
 	for _, c := range s.consumers {
-		rows, err := c.answer(ctx, order)
+		rows, took, err := c.took(ctx, order)
 		if err != nil {
 			return w, err
 		}
 		w.rows += rows
+		w.all += took
 	}
 	if w.meant = out.rows * len(s.consumers); s.publish == nil {
 		w.meant = w.rows
 	}
-	after, err := s.consumersTime()
 	w.publisher = out.took
-	w.all = out.took + after - before
-	return w, err
+	w.all += out.took
+	return w, nil
 }
 
 // handOver publishes from a scan on. A daemon has its whole time counted.
@@ -92,17 +88,6 @@ func (s *side) handOver(ctx context.Context, first uint64) (out handover, err er
 	after, err := processTimeOf(s.daemon)
 	out.took += after - before
 	return out, err
-}
-
-func (s *side) consumersTime() (all time.Duration, err error) {
-	for _, c := range s.consumers {
-		t, err := processTimeOf(c.cmd.Process.Pid)
-		if err != nil {
-			return 0, err
-		}
-		all += t
-	}
-	return all, nil
 }
 
 // processTimeOf is what all threads of a process have used, to the nanosecond.

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* consumer ring|socket PATH: a consumer in C that does what it is told, a line
  * each: "attach", then "take SCAN", which reads up to the end of that scan and
- * answers with the number of rows it was given. It ends with its input. */
+ * answers with the number of rows it was given and the processor time that took.
+ * It ends with its input. */
 #include <err.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <ringside.h>
@@ -143,6 +145,13 @@ static uint64_t socket_take(int s, uint64_t scan)
 	}
 }
 
+static uint64_t processor_ns(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
 int main(int argc, char **argv)
 {
 	char line[64];
@@ -152,7 +161,7 @@ int main(int argc, char **argv)
 		errx(64, "usage: consumer ring|socket PATH");
 	bool ring = strcmp(argv[1], "ring") == 0;
 	while (fgets(line, sizeof(line), stdin)) {
-		uint64_t rows = 0, scan;
+		uint64_t rows = 0, scan, began = processor_ns();
 		if (strcmp(line, "attach\n") == 0 && ring)
 			r = ring_attach(argv[2]);
 		else if (strcmp(line, "attach\n") == 0)
@@ -161,7 +170,7 @@ int main(int argc, char **argv)
 			rows = ring ? ring_take(r, scan) : socket_take(s, scan);
 		else
 			errx(64, "told to %s", line);
-		printf("ok %" PRIu64 "\n", rows);
+		printf("ok %" PRIu64 " %" PRIu64 "\n", rows, processor_ns() - began);
 		fflush(stdout);
 	}
 	if (total == 1)

@@ -118,7 +118,7 @@ int main(int argc, char **argv)
 	rows = strtoull(argv[argc - 1], NULL, 10);
 	slot = (rows * (KEY + VALUE) + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
 	while (fgets(line, sizeof(line), stdin)) {
-		uint64_t answer = 0;
+		uint64_t answer = 0, began = processor_ns();
 		if (strcmp(line, "attach\n") == 0 && argc == 3)
 			answer = (uint64_t)publish_attach();
 		else if (strcmp(line, "attach\n") == 0)
@@ -129,7 +129,7 @@ int main(int argc, char **argv)
 			answer = take(last);
 		else
 			errx(64, "told to %s", line);
-		printf("ok %" PRIu64 "\n", answer);
+		printf("ok %" PRIu64 " %" PRIu64 "\n", answer, processor_ns() - began);
 		fflush(stdout);
 	}
 	return total == 1;

@@ -163,7 +163,7 @@ int main(int argc, char** argv)
     Consumer* consumer = nullptr;
     char line[96];
     while (fgets(line, sizeof(line), stdin)) {
-        uint64_t answer = 0, first, last, every;
+        uint64_t answer = 0, first, last, every, began = processor_ns();
         if (strcmp(line, "attach\n") == 0 && strcmp(argv[1], "publish") == 0)
             publisher = new Publisher(size_t(atoll(argv[3])));
         else if (strcmp(line, "attach\n") == 0)
@@ -174,7 +174,7 @@ int main(int argc, char** argv)
             answer = publisher->run(first, last, every);
         else
             return fprintf(stderr, "told to %s", line), 64;
-        printf("ok %" PRIu64 "\n", answer);
+        printf("ok %" PRIu64 " %" PRIu64 "\n", answer, processor_ns() - began);
         fflush(stdout);
     }
     if (total == 1)
