@@ -69,7 +69,7 @@ func TestBetterEngineIsTriedAgain(t *testing.T) {
 	}
 	scan(EngineIter, "sweep was given up") // not time yet
 
-	s.better.at = s.clock.now() // now it is
+	s.better.at = nowNS() // now it is
 	scan(EnginePump)
 	if s.better.at != 0 || strings.Contains(s.info.EngineReason, "given up") {
 		t.Errorf("%+v, %s", s.better, s.info.EngineReason)

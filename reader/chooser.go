@@ -71,7 +71,7 @@ func (s *Source) try(from, to int) (passed error, ok bool) {
 		}
 		s.install(e, c.name, reason)
 		if errors.Is(passed, errNotNow) {
-			s.better.later(s.clock.now())
+			s.better.later(nowNS())
 		}
 		return passed, true
 	}
@@ -93,7 +93,7 @@ func (s *Source) fallBack(cause error) error {
 		return fmt.Errorf("%s: %w: %w (after %s: %w)", s.info.Pin, ErrNoEngine, passed, failed, cause)
 	}
 	s.explain(fmt.Sprintf("%s was given up: %v", failed, cause))
-	s.better.later(s.clock.now())
+	s.better.later(nowNS())
 	return nil
 }
 
@@ -116,7 +116,7 @@ func (b *better) later(now int64) {
 
 // tryBetter goes back to a better engine, if it is time to try and one works.
 func (s *Source) tryBetter() {
-	now := s.clock.now()
+	now := nowNS()
 	if s.better.at == 0 || now < s.better.at {
 		return
 	}

@@ -49,9 +49,9 @@ func (e *iterEngine) scan(ctx context.Context, dst Destination, p *pass) error {
 			return err
 		}
 		p.entering()
-		start := p.clock.now()
+		start := nowNS()
 		n, err := e.iterator.Read(buf)
-		p.held(p.clock.now() - start)
+		p.held(nowNS() - start)
 		if err != nil {
 			dst.Abort()
 			return fmt.Errorf("%w: %w", errEngine, err)

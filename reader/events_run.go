@@ -65,7 +65,7 @@ func (e *Events) turn(ctx context.Context, dst EventDestination) error {
 	if err != nil && ctx.Err() == nil && !errors.Is(err, context.Canceled) {
 		e.stats.fail(err)
 	}
-	now := e.source.clock.now()
+	now := nowNS()
 	if now-e.looked >= int64(lookAtPin) {
 		e.looked = now
 		e.stats.settle()
@@ -139,7 +139,7 @@ func (e *Events) move(ctx context.Context, dst EventDestination, run ringbuf.Run
 		e.shared()
 		return true, nil
 	}
-	dst.Commit(e.source.clock.now())
+	dst.Commit(nowNS())
 	e.release()
 	e.stats.moved(events, bytes)
 	return true, nil
@@ -191,7 +191,7 @@ func (e *Events) await(ctx context.Context, now int64) error {
 	}
 	err := e.wake.wait(e.options.Every)
 	if e.ring.Ready() {
-		e.lookout.slept(time.Duration(e.source.clock.now() - now))
+		e.lookout.slept(time.Duration(nowNS() - now))
 		e.stats.wakes.Add(1)
 	} else {
 		e.lookout.slept(longestSpin)
@@ -206,10 +206,10 @@ func (e *Events) spin(ctx context.Context, from, until int64) (came bool, took t
 		_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
 		for range spinLooks {
 			if e.ring.Ready() {
-				return true, time.Duration(e.source.clock.now() - from)
+				return true, time.Duration(nowNS() - from)
 			}
 		}
-		if now := e.source.clock.now(); now >= until || !e.active.Load() || ctx.Err() != nil {
+		if now := nowNS(); now >= until || !e.active.Load() || ctx.Err() != nil {
 			return false, time.Duration(now - from)
 		}
 	}

@@ -48,10 +48,7 @@ func describe(pin string, o Options) (*Source, error) {
 	if s.fd, err = openPin(pin); err != nil {
 		return nil, err
 	}
-	if s.clock, err = newClock(); err == nil {
-		err = s.learn(pin)
-	}
-	if err != nil {
+	if err = s.learn(pin); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("%s: %w", pin, err)
 	}

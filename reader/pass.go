@@ -26,7 +26,6 @@ var errMoved = errors.New("keys were overwritten while the map was read in place
 
 // pass is the state of one scan. It runs on one thread from begin on.
 type pass struct {
-	clock *clock
 	stats ScanStats
 	ended bool
 
@@ -36,8 +35,8 @@ type pass struct {
 }
 
 // begin makes ready for a scan. What is known of the source stays.
-func (p *pass) begin(c *clock, scan uint64) {
-	*p = pass{clock: c, stats: ScanStats{Scan: scan}, mark: threadCPU(), longest: p.longest, calls: p.calls}
+func (p *pass) begin(scan uint64) {
+	*p = pass{stats: ScanStats{Scan: scan}, mark: threadCPU(), longest: p.longest, calls: p.calls}
 }
 
 // commit publishes n rows of a claim that was laid out for room rows.
@@ -50,7 +49,7 @@ func (p *pass) commit(dst Destination, buf []byte, rows layout, room, n int, las
 func (p *pass) publish(dst Destination, n int, keys, values Column, length int, last bool) {
 	dst.Commit(Frame{
 		Rows: n, Length: length, Keys: keys, Values: values,
-		Scan: p.stats.Scan, TimeNS: p.clock.now(),
+		Scan: p.stats.Scan, TimeNS: nowNS(),
 		First: p.stats.Frames == 0, Last: last, Keyframe: true,
 	})
 	p.stats.Rows += n

@@ -101,15 +101,14 @@ func TestSizingOptions(t *testing.T) {
 func TestHeldIsOnCPU(t *testing.T) {
 	runtime.LockOSThread() // whose clock is read
 	defer runtime.UnlockOSThread()
-	var c clock
 	var p pass
-	p.begin(&c, 1)
+	p.begin(1)
 	p.held(int64(24 * time.Hour)) // as if suspended since yesterday
 	if h := p.stats.HoldMax; h <= 0 || h > time.Hour {
 		t.Errorf("held for %v", h)
 	}
 	first := p.stats.HoldMax
-	p.begin(&c, 2)
+	p.begin(2)
 	p.held(int64(first / 2)) // below what is known: as measured
 	if p.stats.HoldMax != first/2 || p.longest != first {
 		t.Errorf("held for %v, longest %v of %v", p.stats.HoldMax, p.longest, first)

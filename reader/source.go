@@ -19,7 +19,6 @@ import (
 type Source struct {
 	fd      int
 	options Options
-	clock   clock
 	probe   *pinProbe
 	inode   uint64     // of the pin when the map was opened
 	cpus    int        // possible ones, of a per-CPU map
@@ -63,13 +62,13 @@ func (s *Source) Scan(ctx context.Context, dst Destination) (ScanStats, error) {
 	s.tryBetter()
 	for {
 		s.scans++
-		s.pass.begin(&s.clock, s.scans)
-		start := s.clock.now()
+		s.pass.begin(s.scans)
+		start := nowNS()
 		err := s.engine.scan(ctx, dst, &s.pass)
 		if f, ok := dst.(Finisher); ok && err == nil {
 			err = f.Finish(ctx, &s.lookup)
 		}
-		s.pass.stats.Duration = time.Duration(s.clock.now() - start)
+		s.pass.stats.Duration = time.Duration(nowNS() - start)
 		if err == nil {
 			return s.pass.stats, nil
 		}

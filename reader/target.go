@@ -83,9 +83,9 @@ func (l interleaved) unload(ctx context.Context, dst Destination, p *pass, pc *p
 			return err
 		}
 		n := min(l.fit(len(buf)), want)
-		start := p.clock.now()
+		start := nowNS()
 		copy(buf, rows[:n*l.stride])
-		pc.note(n, p.clock.now()-start)
+		pc.note(n, nowNS()-start)
 		rows = rows[n*l.stride:]
 		l.commit(p, dst, buf, n, last && len(rows) == 0)
 	}

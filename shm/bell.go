@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ringside-bpf/ringside/shm/monotonic"
 )
 
 // A consumer that has nothing to read raises the sleep flag in its control page
@@ -115,7 +117,7 @@ func (b *bell) ring(consumers []*Consumer, owedOnly bool) {
 	if woken == 0 && !b.owed {
 		return
 	}
-	now := Monotonic()
+	now := monotonic.Now()
 	if b.owed = !b.bucket.take(now); b.owed {
 		b.retry.Reset(b.bucket.wait(now))
 		return

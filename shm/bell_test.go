@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ringside-bpf/ringside/shm/monotonic"
 )
 
 // listener waits for a bell as a client does: edge-triggered.
@@ -169,7 +171,7 @@ func TestRingIsGivenWhenThereIsAToken(t *testing.T) {
 	bell := listen(t, c.Bell())
 	for range 3 {
 		c.bell.mu.Lock()
-		c.bell.bucket.ready = Monotonic() + ringBurst*ringInterval
+		c.bell.bucket.ready = monotonic.Now() + ringBurst*ringInterval
 		c.bell.mu.Unlock()
 		page.Sleep()
 		publishRows(t, r, 0, 1, FlagFirst|FlagLast)
@@ -185,7 +187,7 @@ func TestRingThatIsHeldBackIsOwed(t *testing.T) {
 	r := addSource(t, p, "s")
 	c, page, _ := attach(t, p, StartHead)
 	bell := listen(t, c.Bell())
-	c.bell.bucket.ready = Monotonic() + uint64(time.Hour)
+	c.bell.bucket.ready = monotonic.Now() + uint64(time.Hour)
 	page.Sleep()
 	publishRows(t, r, 0, 1, FlagFirst|FlagLast)
 	p.Beat()
@@ -242,7 +244,7 @@ func TestBellThatIsSlowToRing(t *testing.T) {
 	c.bell.mu.Lock()
 	over, ready := c.bell.over, c.bell.bucket.ready
 	c.bell.mu.Unlock()
-	if over == 0 || !c.bell.slow.Load() || ready < Monotonic() {
+	if over == 0 || !c.bell.slow.Load() || ready < monotonic.Now() {
 		t.Errorf("ring took %v too long, slow %v, charged %v", over, c.bell.slow.Load(), time.Duration(ready))
 	}
 	page.Sleep()

@@ -18,7 +18,7 @@ type claim struct {
 	pad    uint64 // bytes to skip before the frame, to keep it from wrapping
 	cap    uint64 // bytes that may be filled
 	length uint64 // bytes that were filled; 0 gives all of it back
-	since  uint64 // when it was first seen open, by Monotonic; 0: not yet
+	since  uint64 // when it was first seen open, by package monotonic; 0: not yet
 	done   bool
 	header Header
 	source *sourceState

@@ -3,9 +3,7 @@
 package shm
 
 import (
-	"math"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -41,29 +39,6 @@ func controlOf(m memory) control {
 		catalogLen: at(offCatalogLen), heapLen: at(offHeapLen),
 	}
 }
-
-// Go's own clock is CLOCK_MONOTONIC, had without a system call but counted from
-// a zero of its own. The distance between the two is the same for ever.
-var started, startedNS = bothClocks()
-
-// bothClocks reads them at one moment, as well as that can be: the kernel's between
-// two looks at Go's, in the quickest of some tries. One that is wrong by the time of
-// a first system call makes every frame look a microsecond older than it is.
-func bothClocks() (at time.Time, ns uint64) {
-	least := time.Duration(math.MaxInt64)
-	for range 10 {
-		before := time.Now()
-		kernel := clock(unix.CLOCK_MONOTONIC)
-		if took := time.Since(before); took < least {
-			least, at, ns = took, before, kernel-uint64(took/2)
-		}
-	}
-	return at, ns
-}
-
-// Monotonic is CLOCK_MONOTONIC in nanoseconds, the clock of frames, heartbeats
-// and of bpf_ktime_get_ns. It makes no system call.
-func Monotonic() uint64 { return startedNS + uint64(time.Since(started)) }
 
 // clock asks the kernel.
 func clock(id int32) uint64 {

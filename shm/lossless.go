@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/ringside-bpf/ringside/shm/monotonic"
 )
 
 // On a lossless ring a claim waits until no member would lose a byte by it. What
@@ -72,7 +74,7 @@ func (p *Publisher) Delivery() Delivery {
 	d := p.patience.stats
 	d.Waiting = p.patience.waiting
 	if d.Waiting > 0 {
-		d.StalledNS += Monotonic() - p.patience.since
+		d.StalledNS += monotonic.Now() - p.patience.since
 	}
 	return d
 }
@@ -91,7 +93,7 @@ func newPatience(c Config) patience {
 // and evicts whose time is up. The caller holds p.mu: consumers leave the list
 // under it before their page is unmapped.
 func (p *Publisher) admits(end uint64) bool {
-	now, size := Monotonic(), p.geometry.DataBytes
+	now, size := monotonic.Now(), p.geometry.DataBytes
 	limit := uint64(math.MaxUint64)
 	for _, c := range *p.consumers.Load() {
 		m := &c.member
@@ -172,7 +174,7 @@ func (p *Publisher) join(c *Consumer) error {
 	if t.timeout == 0 {
 		return nil
 	}
-	if until, now := t.records[c.uid].until, Monotonic(); now < until {
+	if until, now := t.records[c.uid].until, monotonic.Now(); now < until {
 		return fmt.Errorf("ring %q: %w: uid %d did not keep up with this lossless ring for %v and was evicted; it may attach again in %v, and should then read faster or ask for a larger ring",
 			p.geometry.Name, ErrBarred, c.uid, time.Duration(t.timeout), time.Duration(until-now).Round(time.Second))
 	}
@@ -195,7 +197,7 @@ func (p *Publisher) leave(c *Consumer) {
 	if t.waiting == 0 || m.evicted || m.goal == 0 || p.progress(c) && m.goal == 0 {
 		return
 	}
-	now := Monotonic()
+	now := monotonic.Now()
 	r := t.of(c.uid, now)
 	r.held, r.at = r.held+now-m.asked, now
 	if r.held >= t.timeout {
@@ -232,7 +234,7 @@ func (p *Publisher) takeHeld(ctx context.Context, least, most uint64) (*claim, e
 func (p *Publisher) beginStall() {
 	t := &p.patience
 	if t.stats.Stalls++; t.waiting == 0 {
-		t.since = Monotonic()
+		t.since = monotonic.Now()
 	}
 	t.waiting++
 	if p.rung != p.head {
@@ -246,7 +248,7 @@ func (p *Publisher) beginStall() {
 func (p *Publisher) endStall() {
 	t := &p.patience
 	if t.waiting--; t.waiting == 0 {
-		t.stats.StalledNS += Monotonic() - t.since
+		t.stats.StalledNS += monotonic.Now() - t.since
 	}
 }
 
@@ -255,7 +257,7 @@ func (p *Publisher) standing(c *Consumer) (evicted bool, holdsNS uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if m := &c.member; m.goal != 0 && !m.evicted && p.patience.waiting > 0 {
-		holdsNS = Monotonic() - m.asked
+		holdsNS = monotonic.Now() - m.asked
 	}
 	return c.member.evicted, holdsNS
 }

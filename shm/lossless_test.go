@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ringside-bpf/ringside/shm/monotonic"
 )
 
 const never = time.Hour // a stall timeout that no test waits for
@@ -241,7 +243,7 @@ func TestHostileMembersAreEvicted(t *testing.T) {
 			other.Detach()
 		}
 		p.mu.Lock()
-		p.patience.records[0] = conduct{until: Monotonic()}
+		p.patience.records[0] = conduct{until: monotonic.Now()}
 		p.mu.Unlock()
 		if back, _, err := p.Attach(StartHead, AnySource, 0); err != nil {
 			t.Errorf("%s: after the bar: %v", name, err)

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ringside-bpf/ringside/shm/monotonic"
 )
 
 const (
@@ -172,13 +174,13 @@ type Totals struct {
 func (p *Publisher) Totals() Totals {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return Totals{Head: p.head, Frames: p.seq, Rows: p.rows, OldestClaimNS: p.watch(Monotonic())}
+	return Totals{Head: p.head, Frames: p.seq, Rows: p.rows, OldestClaimNS: p.watch(monotonic.Now())}
 }
 
 // Beat tells readers that the publisher is alive. It is to be called several
 // times a second; it also rings sleepers whose ring was held back before.
 func (p *Publisher) Beat() {
-	now := Monotonic()
+	now := monotonic.Now()
 	p.shared.realtime.Store(clock(unix.CLOCK_REALTIME) - now)
 	p.shared.heartbeat.Store(now)
 	p.mu.Lock()

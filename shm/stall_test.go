@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"testing"
 	"time"
+
+	"github.com/ringside-bpf/ringside/shm/monotonic"
 )
 
 // A claim that is not settled holds back every source of the ring. Its age says
@@ -18,7 +20,7 @@ func TestClaimThatHangs(t *testing.T) {
 	if age := p.Totals().OldestClaimNS; age != 0 {
 		t.Fatalf("a claim of %d ns in an empty ring", age)
 	}
-	before := Monotonic()
+	before := monotonic.Now()
 	if _, err := hangs.Claim(t.Context(), 64, 64); err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +47,7 @@ func TestClaimThatHangs(t *testing.T) {
 		}
 	}
 	total := p.Totals()
-	if most := Monotonic() - before; total.Frames != 0 || total.OldestClaimNS == 0 || total.OldestClaimNS > most {
+	if most := monotonic.Now() - before; total.Frames != 0 || total.OldestClaimNS == 0 || total.OldestClaimNS > most {
 		t.Fatalf("%+v after at most %d ns", total, most)
 	}
 

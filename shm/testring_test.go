@@ -5,6 +5,8 @@ package shm
 import (
 	"encoding/binary"
 	"testing"
+
+	"github.com/ringside-bpf/ringside/shm/monotonic"
 )
 
 // newTestRing makes a real ring and verifies the whole of it when the test ends.
@@ -82,7 +84,7 @@ func fillRows(b []byte, first uint64, rows int) {
 
 func rowContent(rows int, flags Flags) Content {
 	return Content{Kind: KindRows, Flags: flags, Rows: uint32(rows), Bytes: rows * 16,
-		KeyStride: 16, ValuesOffset: 8, ValueStride: 16, TimeNS: Monotonic()}
+		KeyStride: 16, ValuesOffset: 8, ValueStride: 16, TimeNS: monotonic.Now()}
 }
 
 // verifyRows fails the test at the first torn row.

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/ringside-bpf/ringside/shm"
+	"github.com/ringside-bpf/ringside/shm/monotonic"
 	"github.com/ringside-bpf/ringside/shm/schema"
 )
 
@@ -110,7 +111,7 @@ func (f *Feed) frame(kind shm.Kind, flags shm.Flags, numbers []uint64) error {
 	}
 	f.producer.Commit(shm.Content{
 		Kind: kind, Flags: flags, Rows: uint32(rows), Bytes: size,
-		KeyStride: 4, ValuesOffset: uint32(valuesAt), ValueStride: 32, Scan: f.Scan, TimeNS: shm.Monotonic(),
+		KeyStride: 4, ValuesOffset: uint32(valuesAt), ValueStride: 32, Scan: f.Scan, TimeNS: monotonic.Now(),
 	})
 	f.ring.Beat()
 	return nil

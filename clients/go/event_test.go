@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/ringside-bpf/ringside/shm"
+	"github.com/ringside-bpf/ringside/shm/monotonic"
 	"github.com/ringside-bpf/ringside/shm/schema"
 )
 
@@ -45,7 +46,7 @@ func (f *feed) events(t testing.TB, events ...[]byte) {
 			t.Fatal("no room")
 		}
 	}
-	f.producer.Commit(packer.Content(shm.Monotonic()))
+	f.producer.Commit(packer.Content(monotonic.Now()))
 }
 
 func TestEvents(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/ringside-bpf/ringside/shm"
+	"github.com/ringside-bpf/ringside/shm/monotonic"
 	"github.com/ringside-bpf/ringside/shm/schema"
 )
 
@@ -84,7 +85,7 @@ func (f *feed) publish(ctx context.Context, rows int) error {
 	f.rows += uint64(rows)
 	f.producer.Commit(shm.Content{
 		Kind: shm.KindRows, Flags: shm.FlagFirst | shm.FlagLast | shm.FlagKeyframe, Rows: uint32(rows), Bytes: size,
-		KeyStride: 4, ValuesOffset: uint32(valuesAt), ValueStride: 32, Scan: f.scan, TimeNS: shm.Monotonic(),
+		KeyStride: 4, ValuesOffset: uint32(valuesAt), ValueStride: 32, Scan: f.scan, TimeNS: monotonic.Now(),
 	})
 	return nil
 }

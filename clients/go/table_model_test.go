@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/ringside-bpf/ringside/shm"
+	"github.com/ringside-bpf/ringside/shm/monotonic"
 )
 
 // mapModel is a map and the sidecar that publishes it: what was published last,
@@ -55,7 +56,7 @@ func (m *mapModel) frame(kind shm.Kind, flags shm.Flags, keys []uint32) {
 	}
 	m.producer.Commit(shm.Content{
 		Kind: kind, Flags: flags, Rows: uint32(len(keys)), Bytes: size,
-		KeyStride: uint32(stride), ValuesOffset: 8, ValueStride: uint32(stride), Scan: m.scan, TimeNS: shm.Monotonic(),
+		KeyStride: uint32(stride), ValuesOffset: 8, ValueStride: uint32(stride), Scan: m.scan, TimeNS: monotonic.Now(),
 	})
 }
 

@@ -14,7 +14,7 @@ import (
 
 	"github.com/ringside-bpf/ringside/cmd/ringside-bench/internal/stat"
 	"github.com/ringside-bpf/ringside/cmd/ringside-bench/internal/table"
-	"github.com/ringside-bpf/ringside/shm"
+	"github.com/ringside-bpf/ringside/shm/monotonic"
 )
 
 // mostAwayMS is when a consumer should have rows again, once there is a socket.
@@ -133,12 +133,12 @@ func connectable(ctx context.Context, path string) (when uint64) {
 			break
 		}
 		err = unix.Connect(fd, &unix.SockaddrUnix{Name: path})
-		when = shm.Monotonic()
+		when = monotonic.Now()
 		unix.Close(fd)
 		if err == nil {
 			return when
 		}
 		time.Sleep(200 * time.Microsecond)
 	}
-	return shm.Monotonic()
+	return monotonic.Now()
 }

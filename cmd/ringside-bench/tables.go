@@ -14,6 +14,7 @@ import (
 	"github.com/ringside-bpf/ringside/cmd/ringside-bench/internal/stat"
 	"github.com/ringside-bpf/ringside/cmd/ringside-bench/internal/table"
 	"github.com/ringside-bpf/ringside/shm"
+	"github.com/ringside-bpf/ringside/shm/monotonic"
 )
 
 // What a table may take, in ns.
@@ -229,7 +230,7 @@ func (k *kept) publish(ctx context.Context, p *pass, rows int, flags shm.Flags, 
 			binary.LittleEndian.PutUint64(frame[at+i*valueBytes+8:], k.scan)
 		}
 		c := shm.Content{Kind: shm.KindRows, Flags: flags, Rows: uint32(n), Bytes: at + n*valueBytes, KeyStride: keyBytes,
-			ValuesOffset: uint32(at), ValueStride: valueBytes, Scan: k.scan, TimeNS: shm.Monotonic()}
+			ValuesOffset: uint32(at), ValueStride: valueBytes, Scan: k.scan, TimeNS: monotonic.Now()}
 		if first == 0 {
 			c.Flags |= shm.FlagFirst
 		}

@@ -17,7 +17,7 @@ import (
 	"github.com/ringside-bpf/ringside/bpf/lab"
 	ringside "github.com/ringside-bpf/ringside/clients/go"
 	"github.com/ringside-bpf/ringside/cmd/ringside-bench/internal/delay"
-	"github.com/ringside-bpf/ringside/shm"
+	"github.com/ringside-bpf/ringside/shm/monotonic"
 )
 
 // watcherVerb is the hidden verb that makes this program a consumer who keeps
@@ -175,7 +175,7 @@ func (w *watcher) leave() error {
 // look takes the time of a batch. It is taken before anything else is done, and
 // for all of its records at once: they come into the consumer's hands together.
 func (w *watcher) look(b *ringside.Batch) {
-	now := shm.Monotonic()
+	now := monotonic.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch b.Kind {

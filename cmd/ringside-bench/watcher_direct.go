@@ -11,7 +11,7 @@ import (
 	"github.com/cilium/ebpf/ringbuf"
 
 	ours "github.com/ringside-bpf/ringside/reader/ringbuf"
-	"github.com/ringside-bpf/ringside/shm"
+	"github.com/ringside-bpf/ringside/shm/monotonic"
 )
 
 // openDirect makes the watcher the ringbuf's own reader, which needs root and can
@@ -34,7 +34,7 @@ func (w *watcher) openDirect(ctx context.Context) (loop func() error, err error)
 		var record ringbuf.Record
 		for {
 			err := r.ReadInto(&record)
-			now := shm.Monotonic()
+			now := monotonic.Now()
 			if errors.Is(err, ringbuf.ErrFlushed) {
 				return errors.Join(r.Close(), m.Close())
 			}
@@ -59,7 +59,7 @@ func (w *watcher) openDirectBusy(ctx context.Context, m *ebpf.Map) (loop func() 
 			if run, err = r.Peek(); run.Count == 0 {
 				continue
 			}
-			w.arrived(shm.Monotonic(), run.Records[:run.Length])
+			w.arrived(monotonic.Now(), run.Records[:run.Length])
 			r.Advance(1)
 			r.Release()
 		}

@@ -17,7 +17,7 @@ import (
 
 	"github.com/ringside-bpf/ringside/bpf/bpftest"
 	ringside "github.com/ringside-bpf/ringside/clients/go"
-	"github.com/ringside-bpf/ringside/shm"
+	"github.com/ringside-bpf/ringside/shm/monotonic"
 )
 
 // churnEnv makes the storm last so long, such as 5m.
@@ -254,7 +254,7 @@ func (s *storm) look(m *stormMap) {
 // Then it is the map.
 func (s *storm) settle(m *stormMap) {
 	s.t.Helper()
-	paused, after := shm.Monotonic(), uint64(0)
+	paused, after := monotonic.Now(), uint64(0)
 	s.await("a fresh table of "+m.name, func() bool {
 		st := m.table.Status()
 		if _, ours := m.table.Get(markers + m.generation); !ours || st.TimeNS < paused {

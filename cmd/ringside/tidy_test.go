@@ -42,20 +42,21 @@ const (
 )
 
 var importRules = []importRule{
-	{folder: "shm", ours: []string{"shm/fence"}, theirs: []string{xsys}},
+	{folder: "shm", ours: []string{"shm/fence", "shm/monotonic"}, theirs: []string{xsys}},
 	{folder: "shm/fence"},
+	{folder: "shm/monotonic", theirs: []string{xsys}},
 	{folder: "shm/schema"},
-	{folder: "shm/handoff", ours: []string{"shm"}, theirs: []string{xsys}},
-	{folder: "reader", ours: []string{"bpf", "reader/ringbuf", "shm/schema"}, theirs: []string{ciliumEBPF, xsys}},
+	{folder: "shm/handoff", ours: []string{"shm", "shm/monotonic"}, theirs: []string{xsys}},
+	{folder: "reader", ours: []string{"bpf", "reader/ringbuf", "shm/monotonic", "shm/schema"}, theirs: []string{ciliumEBPF, xsys}},
 	{folder: "reader/changes", ours: []string{"reader"}, theirs: []string{xsys}},
 	{folder: "reader/ringbuf", ours: []string{"shm/fence"}, theirs: []string{xsys}},
 	{folder: "reader/readertest", ours: []string{"reader"}, theirs: []string{xsys}},
 	{folder: "bpf", ours: []string{"bpf"}, theirs: []string{ciliumEBPF, xsys}},
-	{folder: "clients/clienttest", ours: []string{"bpf", "shm", "shm/schema", "shm/handoff"}, theirs: []string{ciliumEBPF, xsys}},
-	{folder: "clients/go", ours: []string{"clients/go", "shm", "shm/fence", "shm/schema", "shm/handoff"}, theirs: []string{xsys}},
-	{folder: "cmd/ringside", ours: []string{"bpf", "clients/go", "cmd/ringside", "reader", "reader/changes", "shm", "shm/handoff", "shm/schema"},
+	{folder: "clients/clienttest", ours: []string{"bpf", "shm", "shm/monotonic", "shm/schema", "shm/handoff"}, theirs: []string{ciliumEBPF, xsys}},
+	{folder: "clients/go", ours: []string{"clients/go", "shm", "shm/fence", "shm/monotonic", "shm/schema", "shm/handoff"}, theirs: []string{xsys}},
+	{folder: "cmd/ringside", ours: []string{"bpf", "clients/go", "cmd/ringside", "reader", "reader/changes", "shm", "shm/handoff", "shm/monotonic", "shm/schema"},
 		theirs: []string{ciliumEBPF, xsys, "github.com/urfave/cli/v2", "github.com/rs/zerolog", "go.yaml.in/yaml/v3"}},
-	{folder: "cmd/ringside-bench", ours: []string{"bpf", "clients/go", "cmd/ringside-bench", "reader", "reader/changes", "reader/ringbuf", "shm", "shm/handoff", "shm/schema"}, anything: true},
+	{folder: "cmd/ringside-bench", ours: []string{"bpf", "clients/go", "cmd/ringside-bench", "reader", "reader/changes", "reader/ringbuf", "shm", "shm/handoff", "shm/monotonic", "shm/schema"}, anything: true},
 	// Companions need no privilege: they are ordinary consumers.
 	{folder: "cmd", ours: []string{"clients/go", "cmd", "shm/schema"}, anything: true},
 }

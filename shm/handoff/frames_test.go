@@ -9,6 +9,7 @@ import (
 	"math/bits"
 
 	"github.com/ringside-bpf/ringside/shm"
+	"github.com/ringside-bpf/ringside/shm/monotonic"
 )
 
 // Every row of these tests can be told to be right by itself: its key is its
@@ -76,7 +77,7 @@ func (f *feed) publish(ctx context.Context, rows int) error {
 		Kind: shm.KindRows, Flags: shm.FlagFirst | shm.FlagLast | shm.FlagKeyframe,
 		Rows: uint32(rows), Bytes: rows * rowStride,
 		KeyStride: rowStride, ValuesOffset: keySize, ValueStride: rowStride,
-		Scan: f.scan, TimeNS: shm.Monotonic(),
+		Scan: f.scan, TimeNS: monotonic.Now(),
 	})
 	f.rows += uint64(rows)
 	return nil

@@ -13,8 +13,8 @@ import (
 
 	"github.com/ringside-bpf/ringside/cmd/ringside/internal/status"
 	"github.com/ringside-bpf/ringside/reader"
-	"github.com/ringside-bpf/ringside/shm"
 	"github.com/ringside-bpf/ringside/shm/handoff"
+	"github.com/ringside-bpf/ringside/shm/monotonic"
 )
 
 // Status describes the rings that the peer may attach to. To be asked changes
@@ -103,7 +103,7 @@ func (s *Sidecar) process() status.Sidecar {
 	return status.Sidecar{
 		CPUsPossible: possible, CPUsOnline: online,
 		Version: s.version, PID: os.Getpid(), UptimeSeconds: int64(time.Since(s.started).Seconds()),
-		HeartbeatAgeNS: int64(shm.Monotonic()) - s.beat.Load(), Capabilities: capabilities(),
+		HeartbeatAgeNS: int64(monotonic.Now()) - s.beat.Load(), Capabilities: capabilities(),
 		RecursionMisses: s.misses.sinceStart(), Memory: status.Memory{RSS: residentBytes()}, Runtime: runtimeLatency(),
 	}
 }

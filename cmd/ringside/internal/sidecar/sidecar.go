@@ -20,6 +20,7 @@ import (
 	"github.com/ringside-bpf/ringside/reader/changes"
 	"github.com/ringside-bpf/ringside/shm"
 	"github.com/ringside-bpf/ringside/shm/handoff"
+	"github.com/ringside-bpf/ringside/shm/monotonic"
 )
 
 const (
@@ -96,7 +97,7 @@ func New(c *config.Config, o Options) (*Sidecar, error) {
 		s.log.Warn().Err(err).Msg("calls are timed by ourselves (reader.kernel_timing)")
 	}
 	err := s.assemble()
-	s.beat.Store(int64(shm.Monotonic())) // a fresh ring has had its first beat
+	s.beat.Store(int64(monotonic.Now())) // a fresh ring has had its first beat
 	if err == nil {
 		s.misses.start(s.pool.Programs())
 		err = s.listen(o.TakeOver)
@@ -273,7 +274,7 @@ func (s *Sidecar) heart(ctx context.Context) {
 		for _, r := range *s.beating.Load() {
 			r.current.Load().beat()
 		}
-		s.beat.Store(int64(shm.Monotonic()))
+		s.beat.Store(int64(monotonic.Now()))
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

@@ -14,6 +14,7 @@ import (
 
 	"github.com/ringside-bpf/ringside/bpf/bpftest"
 	"github.com/ringside-bpf/ringside/shm"
+	"github.com/ringside-bpf/ringside/shm/monotonic"
 )
 
 const (
@@ -117,13 +118,13 @@ func one(b *testing.B, open func(*testing.B, *ebpf.Map) func(uint64)) {
 	go func() {
 		for range b.N {
 			read(1)
-			arrived <- shm.Monotonic()
+			arrived <- monotonic.Now()
 		}
 	}()
 	sub := bpftest.Submission{Least: fanRecord, Count: 1}
 	for range b.N {
 		<-pace.C
-		before := shm.Monotonic()
+		before := monotonic.Now()
 		if err := s.Submit(&sub); err != nil {
 			b.Fatal(err)
 		}
