@@ -162,11 +162,11 @@ func (r *replica) expect(b *Batch, from int, block *[block]uint32) {
 	r.seen = seen
 }
 
-// grow makes room for more rows. Most maps never have more than half of most,
-// and some that are replaced while they are read.
+// grow makes room for more rows. Most maps never have more than a quarter of
+// most, and some that are replaced while they are read.
 func (r *replica) grow(most int) {
 	room := max(2*r.work.room, minRoom)
-	if usual := most/2 + most/16; r.work.room < usual {
+	if usual := most/4 + most/32; r.work.room < usual {
 		room = min(room, usual)
 	}
 	// Whoever still looks at the old one sees it marked for ever, and looks at

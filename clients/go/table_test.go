@@ -173,11 +173,56 @@ func TestTableIsBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, rows := range []int{200, 201, 100} {
+	for _, rows := range []int{400, 401, 100} {
 		f.must(t, 1, rows)
 		table.Apply(next(t, sub, KindRows))
-		if want := rows <= 200; table.Fresh() != want || !want && (table.Status().Reason != StaleTooLarge || table.Len() != 200) {
+		if want := rows <= 400; table.Fresh() != want || !want && (table.Status().Reason != StaleTooLarge || table.Len() != 400) {
 			t.Errorf("%d rows: %+v", rows, table.Status())
+		}
+	}
+}
+
+// A full map whose keys are all others in every scan: each is told to be gone only
+// after two scans without it, and behind the rows of the second.
+func TestTableOfAMapThatTurnsOver(t *testing.T) {
+	const entries = 4
+	s := open(t, socketPath(t), 1<<20)
+	info := flowInfo("flows")
+	info.MaxEntries, info.Flags = entries, shm.SourceChanges
+	producer, err := s.ring.AddSource(info)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &mapModel{t: t, producer: producer, content: map[uint32]uint64{}}
+	sub := s.attach(t, Options{Start: StartOldest})
+	table, err := TableOf[flowKey, flow](sub, "flows")
+	if err != nil {
+		t.Fatal(err)
+	}
+	scan := func(n uint32) (keys []uint32) {
+		for i := range uint32(entries) {
+			keys = append(keys, n*entries+i)
+			m.content[n*entries+i] = uint64(n*entries + i)
+		}
+		return keys
+	}
+	for n := range uint32(10) {
+		m.scan++
+		flags := shm.FlagFirst
+		if n == 0 {
+			flags |= shm.FlagKeyframe
+		}
+		if n < 2 { // nothing is missed for the second time yet
+			m.frame(shm.KindRows, flags|shm.FlagLast, scan(n))
+			table.Apply(next(t, sub, KindRows))
+		} else {
+			m.frame(shm.KindRows, flags, scan(n))
+			m.frame(shm.KindDeletes, shm.FlagLast, scan(n-2))
+			table.Apply(next(t, sub, KindRows))
+			table.Apply(next(t, sub, KindDeletes))
+		}
+		if want := entries * min(int(n)+1, 2); !table.Fresh() || table.Len() != want {
+			t.Fatalf("scan %d: %+v, expected %d rows", n, table.Status(), want)
 		}
 	}
 }

@@ -154,8 +154,11 @@ func (t *tracker) rows(b *Batch) bool {
 		return true
 	}
 	most := maxRows
-	if t.src.MaxEntries > 0 { // keys come before those go whose place they took
-		most = min(2*t.src.MaxEntries, maxRows)
+	// Keys come before those go whose place they took, and one is gone only after it
+	// was absent from two scans: what three scans have met is there at once. While
+	// keys come and go, a scan meets more than the map ever holds.
+	if t.src.MaxEntries > 0 {
+		most = min(4*t.src.MaxEntries, maxRows)
 	}
 	return t.put(b, most)
 }
