@@ -126,10 +126,11 @@ func (s *Stage) complete() {
 	s.remember(t)
 }
 
-// abandon ends a scan that cannot be completed.
+// abandon ends a scan that cannot be completed. Whoever needed it to be a keyframe,
+// such as a ring that has none yet, needs the next one to be.
 func (s *Stage) abandon() {
 	s.running, s.err = false, nil
-	if s.dirty || s.out.frames > 0 {
+	if s.dirty || s.out.frames > 0 || s.keyframe {
 		s.whole = false
 	}
 	if s.history != nil {

@@ -279,3 +279,22 @@ func TestWant(t *testing.T) {
 		t.Fatalf("%d keyframes", k)
 	}
 }
+
+// TestKeyframeThatIsTorn is made up for by the next scan, even if it was torn before
+// its first frame and nothing has changed: it may be the first in a new ring.
+func TestKeyframeThatIsTorn(t *testing.T) {
+	m := bpftest.NewMap(t, &ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 10})
+	f := newFeed(t, newRing(t, 1<<20), m, reader.Options{}, changes.Options{KeyframeEvery: 1 << 20})
+	f.scan()
+	r := newRing(t, 1<<20)
+	f.join(r)
+	torn := true
+	f.sink.tear = func() bool { return torn }
+	if err := f.scan(); err == nil {
+		t.Fatal("not torn")
+	}
+	torn = false
+	f.scan()
+	r.drain(1 << 20)
+	f.equals(newWriter(t, m).rows())
+}
