@@ -157,10 +157,13 @@ func (s *Sidecar) remake(x *ringPlan) (old *epoch, err error) {
 	if r.current.Load() != nil && same && !barred {
 		return nil, nil
 	}
+	if old, err = s.beginEpoch(r, x.room, nil); err != nil {
+		return nil, err // and the next reload finds it still to do
+	}
 	// Word for word: others read the name without the mutex.
 	r.config.Bytes, r.config.Lossless, r.config.StallTimeout = x.fresh.config.Bytes, x.fresh.config.Lossless, x.fresh.config.StallTimeout
 	r.config.Allow, r.config.Origin = x.fresh.config.Allow, x.fresh.config.Origin
-	return s.beginEpoch(r, x.room, nil)
+	return old, nil
 }
 
 // dismiss takes rings out of service; their memory stays while consumers hold it.

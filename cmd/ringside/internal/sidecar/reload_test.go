@@ -124,6 +124,25 @@ func TestReloadThatCannotBe(t *testing.T) {
 	}
 }
 
+// TestReloadThatFailsIsTriedAgain: a ring that could not be made is still what the
+// next reload has to make.
+func TestReloadThatFailsIsTriedAgain(t *testing.T) {
+	dir := bpftest.MountBPFFS(t)
+	bpftest.Pin(t, newMap(t, 3, 16), dir, "a")
+	file := func(bytes string) string {
+		return fmt.Sprintf("rings: [{name: main, bytes: %s}]\nmaps: [{path: %s/a}]\n", bytes, dir)
+	}
+	r, reload := serveTexts(t, file("1MiB"))
+	r.newEpoch = func(shm.Config) (*epoch, error) { return nil, syscall.ENOMEM }
+	if changes, err := reload(file("2MiB")); !errors.Is(err, syscall.ENOMEM) {
+		t.Errorf("%+v, %v", changes, err)
+	}
+	r.newEpoch = newEpoch
+	if changes, err := reload(file("2MiB")); err != nil || len(changes.Rings) != 1 || r.status().Rings[0].Bytes != 2<<20 {
+		t.Errorf("%+v, %v, a ring of %d bytes", changes, err, r.status().Rings[0].Bytes)
+	}
+}
+
 // TestCommandsAreForTheOwner: who is not root or the sidecar's own user is refused.
 func TestCommandsAreForTheOwner(t *testing.T) {
 	r, _ := serveTexts(t, "rings: [{name: main, allow: {uids: [65534]}}]\nmaps: [{path: "+bpftest.MountBPFFS(t)+"/a}]\n")
