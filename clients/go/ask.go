@@ -27,6 +27,11 @@ func (s *Subscription) lookAfterTables() {
 	for _, t := range s.tables {
 		t.look()
 	}
+	// What took a map's place is asked for, though none of its frames has come.
+	if err := s.loadSources(); err != nil {
+		s.err = err
+		return
+	}
 	s.askForKeyframes()
 }
 

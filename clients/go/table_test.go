@@ -182,6 +182,25 @@ func TestTableIsBounded(t *testing.T) {
 	}
 }
 
+// Whoever lost the first scan of a map that took another's place asks for that map,
+// though none of its frames has come.
+func TestTableAsksForTheMapThatIsThere(t *testing.T) {
+	w := newWorld(t, 1)
+	always := func(int) bool { return true }
+	w.models[0].publish(w.r, true, always)
+	w.settle()
+	w.grant() // what was asked for before
+	w.replace(0)
+	w.models[0].publish(w.r, true, always)
+	w.lap()
+	w.models[1].publish(w.r, true, always)
+	w.settle()
+	w.models[0].broken = false
+	if w.grant(); w.tables[0].Fresh() || !w.models[0].broken {
+		t.Errorf("%+v, granted %v", w.tables[0].Status(), w.models[0].broken)
+	}
+}
+
 // A full map whose keys are all others in every scan: each is told to be gone only
 // after two scans without it, and behind the rows of the second.
 func TestTableOfAMapThatTurnsOver(t *testing.T) {
