@@ -51,10 +51,18 @@ func (t *tracker) look() {
 		why = StaleHangs
 	}
 	if why != NotStale {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		t.lose(why)
+		t.notice(why)
 	}
+}
+
+// notice makes the table stale, if it is not, for what no batch tells.
+func (t *tracker) notice(why StaleReason) {
+	if !t.fresh() {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.lose(why)
 }
 
 // askForKeyframes asks for what the tables that are stale need. There is room

@@ -40,8 +40,13 @@ type away struct {
 // it had read and not yet published.
 func (s *Subscription) leave(clean bool) {
 	s.away = away{epoch: s.lease.Epoch, pos: s.cursor.Position(), clean: clean, told: s.hungUp, pause: backoffFirst, since: time.Now()}
+	why := StaleRestart
 	if s.ring().State() == shm.StateEnded {
 		s.tellGone() // a superseded ring has a successor, an ended one has not
+		why = StaleGone
+	}
+	for _, t := range s.tables {
+		t.notice(why) // now, and not when the next ring, which may tell more, was had
 	}
 	s.setHanging(false)
 	s.mu.Lock()

@@ -182,6 +182,24 @@ func TestTableIsBounded(t *testing.T) {
 	}
 }
 
+// Between two rings nobody knows what the next one tells already.
+func TestTableIsStaleBetweenRings(t *testing.T) {
+	w := newWorld(t, 1)
+	m, table := w.models[0], w.tables[0]
+	m.publish(w.r, true, func(int) bool { return true })
+	w.settle()
+	fresh := table.Fresh()
+	w.s.finish(t, w.s.ring, shm.StateSuperseded)
+	for w.sub.lease != nil {
+		if _, err := w.step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s := table.Status(); !fresh || s.Fresh || s.Reason != StaleRestart {
+		t.Errorf("was fresh: %v, now %+v", fresh, s)
+	}
+}
+
 // Whoever lost the first scan of a map that took another's place asks for that map,
 // though none of its frames has come.
 func TestTableAsksForTheMapThatIsThere(t *testing.T) {
