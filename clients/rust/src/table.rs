@@ -61,8 +61,9 @@ struct Open {
 }
 
 impl<K: Plain + Eq + Hash, V: Plain> Table<K, V> {
-    /// A table of the source of that name: empty, and stale. It holds at most twice as many rows as the map can
-    /// have at once, because a scan of a map that changes may see more than were there at any time.
+    /// A table of the source of that name: empty, and stale. It takes at most four times as many rows from a scan
+    /// as the map can have at once: one of a map that changes may see more than were there at any time, and it tells
+    /// of those, too, that are gone since two scans.
     pub fn new(source: &str) -> Table<K, V> {
         Table {
             source: source.into(),
@@ -208,7 +209,7 @@ impl<K: Plain + Eq + Hash, V: Plain> Table<K, V> {
 
     /// Keeps a frame of the open scan until the last one has come.
     fn gather(&mut self, batch: &Batch<'_>, source: &Source) -> Result<(), Error> {
-        let limit = self.limit.unwrap_or_else(|| (source.max_entries as usize).saturating_mul(2));
+        let limit = self.limit.unwrap_or_else(|| (source.max_entries as usize).saturating_mul(4));
         if batch.keyframe {
             if batch.kind == Kind::Rows {
                 self.shadow.extend(batch.rows::<K, V>()?);

@@ -86,3 +86,21 @@ fn memory_is_bounded() {
     assert_eq!(table.follow(&mut sub).unwrap_err().kind(), ErrorKind::TableFull);
     assert!(!table.is_fresh() && table.is_empty());
 }
+
+#[test]
+fn a_map_that_turns_over_is_within_the_usual_bound() {
+    let mut i = Image::new(131_072);
+    i.source("s", 4, 8, ""); // a thousand entries
+    i.frame(ROWS, WHOLE, &[(0, 0)]);
+    i.scan = 2; // more was met than is there at once, and all that was there before is gone
+    i.frame(ROWS, FIRST, &[(1, 1)]);
+    for from in (1000..2100).step_by(100) {
+        i.frame(ROWS, 0, &(from..from + 100).map(|k| (k, k.into())).collect::<Vec<_>>());
+    }
+    for from in (0..1000).step_by(100) {
+        i.frame(DELETES, 0, &(from..from + 100).map(|k| (k, 0)).collect::<Vec<_>>());
+    }
+    i.frame(ROWS, LAST, &[]);
+    let seen = follow(&i, Table::new("s"));
+    assert_eq!(seen.iter().map(|(fresh, rows)| (*fresh, rows.len())).collect::<Vec<_>>(), [(true, 1), (true, 1100)]);
+}
