@@ -189,9 +189,13 @@ func (s *Sidecar) open(r *ring, now time.Time) {
 
 const cannotRead = "cannot read the map"
 
-// cannot files and logs why a source is not read.
+// cannot files and logs why a source is not read. One that took over another's
+// place in the ring tells there, too.
 func (s *Sidecar) cannot(x *source, err error, now time.Time) {
 	s.mu.Lock()
+	if x.producer != nil {
+		x.producer.Retire()
+	}
 	x.letGo()
 	x.fail(err, now)
 	s.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync/atomic"
 	"syscall"
@@ -121,6 +122,37 @@ func TestReloadThatCannotBe(t *testing.T) {
 	}
 	if now := r.status().Rings[0].Epoch; now != epoch {
 		t.Errorf("epoch %s, was %s", now, epoch)
+	}
+}
+
+// TestReloadOfAMapThatCannotBeOpenedAnew: what nobody reads any more says so, until
+// it is found again.
+func TestReloadOfAMapThatCannotBeOpenedAnew(t *testing.T) {
+	dir := bpftest.MountBPFFS(t)
+	m := newMap(t, 3, 16)
+	pin := bpftest.Pin(t, m, dir, "a")
+	file := func(every string) string {
+		return fmt.Sprintf("rings: [{name: main}]\nmaps: [{path: %s, every: %s}]\n", pin, every)
+	}
+	r, reload := serveTexts(t, file("5ms"))
+	a, c := r.attach(shm.StartHead)
+	defer a.Close()
+	r.frames(a, c, func(h shm.Header) bool { return h.Rows == 3 })
+	if err := os.Remove(pin); err != nil { // it is read on, but cannot be had again
+		t.Fatal(err)
+	}
+	if changes, err := reload(file("6ms")); err != nil || len(changes.Changed) != 1 {
+		t.Fatalf("%+v, %v", changes, err)
+	}
+	if state, _ := a.Ring.SourceState(0); state != shm.SourceGone {
+		t.Errorf("a map that is not read is %v", state)
+	}
+	if err := m.Pin(pin); err != nil {
+		t.Fatal(err)
+	}
+	r.frames(a, c, func(h shm.Header) bool { return h.Source == 1 && h.Rows == 3 })
+	if state, by := a.Ring.SourceState(0); state != shm.SourceSuperseded || by != 1 {
+		t.Errorf("found again, and the old source is %v by %d", state, by)
 	}
 }
 
