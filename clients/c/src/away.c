@@ -11,8 +11,8 @@ static const int64_t first_pause_ns = 1000000, max_pause_ns = 50000000;
 
 /* How long a question may go unanswered, and how long a sidecar that came back may
  * refuse before that is its last word: while it starts, directories and modes
- * change. */
-static const int64_t answer_ns = 5000000000, refusal_grace_ns = 1000000000;
+ * change. And how long one is believed that says it is just being replaced. */
+static const int64_t answer_ns = 5000000000, refusal_grace_ns = 1000000000, replace_grace_ns = 5000000000;
 
 static void tell_gone(struct ringside *r)
 {
@@ -54,6 +54,15 @@ static bool hopeless(struct ringside *r, int err, int64_t now)
 	return now - r->away.refused >= refusal_grace_ns;
 }
 
+/* Who refuses is not gone; nor is who is just being replaced, or hands over to
+ * another. */
+static bool is_there(struct away *a, int err, int64_t now)
+{
+	if (err == -EAGAIN && a->replaced == 0)
+		a->replaced = now;
+	return a->refused != 0 || (err == -EAGAIN && now - a->replaced < replace_grace_ns);
+}
+
 /* An attempt failed: the next one comes after a pause, unless it is no use. */
 static int failed(struct ringside *r, int err, int64_t now)
 {
@@ -65,7 +74,7 @@ static int failed(struct ringside *r, int err, int64_t now)
 	__atomic_store_n(&r->count.away, -err, __ATOMIC_RELAXED);
 	if (hopeless(r, err, now))
 		return r->err = err;
-	if (a->refused == 0) /* who refuses is not gone */
+	if (!is_there(a, err, now))
 		tell_gone(r);
 	a->next_try = now + a->pause_ns;
 	a->pause_ns = 2 * a->pause_ns < max_pause_ns ? 2 * a->pause_ns : max_pause_ns;

@@ -29,7 +29,7 @@ struct away {
 	bool clean;          /* and that was all of it */
 	bool told;           /* that nobody is there */
 	int64_t pause_ns, next_try, asked;
-	int64_t refused; /* since when; 0: not refused */
+	int64_t refused, replaced; /* since when ATTACH is answered so; 0: it is not */
 	int socket;      /* while ASKING, else -1 */
 };
 

@@ -15,7 +15,7 @@ use crate::sys::poll::Member;
 
 pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(1);
 pub(crate) const MOST_PAUSE: Duration = Duration::from_millis(50);
-/// How long `attach` believes that a ring is just being replaced.
+/// How long a sidecar is believed that says that a ring is just being replaced.
 pub(crate) const REPLACE_GRACE: Duration = Duration::from_secs(5);
 /// How long a sidecar that came back may refuse before that is its last word: while it starts, directories and
 /// modes change.
@@ -35,6 +35,8 @@ pub(crate) struct Away {
     pub due: Option<Instant>,
     /// Since when the sidecar refuses.
     refused: Option<Instant>,
+    /// Since when it says that the ring is just being replaced.
+    replaced: Option<Instant>,
 }
 
 impl Subscription {
@@ -74,8 +76,11 @@ impl Subscription {
         if self.hopeless(error.kind()) {
             return Err(error);
         }
-        if self.away.refused.is_none() {
-            self.tell_gone(); // who refuses is not gone
+        // Who refuses is not gone; nor is who is just being replaced, or hands over to another.
+        let replaced = error.kind() == ErrorKind::TryAgain
+            && self.away.replaced.get_or_insert_with(Instant::now).elapsed() < REPLACE_GRACE;
+        if self.away.refused.is_none() && !replaced {
+            self.tell_gone();
         }
         self.stats.away = Some(error);
         self.away.due = Some(Instant::now() + self.away.pause);

@@ -310,9 +310,9 @@ impl Subscription {
     }
 
     fn ask_socket(&mut self) {
-        let superseded = self.ring.as_ref().map_or(false, |r| r.acquire(control::STATE) == control::SUPERSEDED);
-        if let Some(line) = &mut self.line {
-            if !line.hung_up && !superseded && line.socket.hung_up() {
+        if let (Some(ring), Some(line)) = (&self.ring, &mut self.line) {
+            // The state is looked at behind the socket: it is stored before anybody hangs up because of it.
+            if !line.hung_up && line.socket.hung_up() && ring.acquire(control::STATE) != control::SUPERSEDED {
                 // What was committed before is in the ring and comes first.
                 line.hung_up = true;
                 self.news.gone = true;
