@@ -11,17 +11,16 @@ import (
 
 	"github.com/ringside-bpf/ringside/bpf/bpftest"
 	"github.com/ringside-bpf/ringside/clients/clienttest"
-	"github.com/ringside-bpf/ringside/shm"
 )
 
 // A C consumer outlives sidecars that are killed at any point, notices each
 // death, and is never given a torn row: copying and in leases, sleeping in the
 // library, in somebody else's poll, and not at all.
 func TestSidecarKilledAtAnyPoint(t *testing.T) {
-	for _, how := range []string{"next", "lease", "poll", "busy"} {
+	for _, how := range []string{"read", "lease", "poll", "busy"} {
 		t.Run(how, func(t *testing.T) {
 			variant := "asan"
-			if how == "next" {
+			if how == "read" {
 				variant = "clang"
 			}
 			path := clienttest.SocketPath(t)
@@ -58,7 +57,7 @@ func TestSidecarRestartsInOrder(t *testing.T) {
 		sidecar := start(t, os.Geteuid(), "/proc/self/exe", path)
 		sidecar.Expect(t, "serving")
 		if life == 0 {
-			reader = start(t, uid, filepath.Join(build(t, "gcc"), "tests", "follow"), path, "next")
+			reader = start(t, uid, filepath.Join(build(t, "gcc"), "tests", "follow"), path, "read")
 			reader.Expect(t, "attached")
 		} else {
 			reader.Expect(t, "restart true")
@@ -71,10 +70,7 @@ func TestSidecarRestartsInOrder(t *testing.T) {
 		published += rows
 		reader.Expect(t, "gone")
 	}
-	var got, lost, restarts uint64
-	if _, err := fmt.Sscan(reader.Finish(t, "end"), &got, &lost, &restarts); err != nil {
-		t.Fatal(err)
-	}
+	_, got, _, lost, restarts := reader.End(t)
 	// It came in the middle of the first life, whose beginning it does not count.
 	if got+lost > published || got == 0 || restarts != 2 {
 		t.Errorf("%d rows got, %d lost, %d published, %d restarts", got, lost, published, restarts)
@@ -127,36 +123,25 @@ func TestNothingStaysOpen(t *testing.T) {
 	}
 }
 
-// A superseded ring is left for its successor without a word about anybody gone.
-func TestSuperseded(t *testing.T) {
-	s := clienttest.Open(t, 1<<20)
-	old := s.Ring
-	f := clienttest.AddFeed(t, old, 0)
-	reader := start(t, os.Geteuid(), filepath.Join(build(t, "asan"), "tests", "follow"), s.Path, "poll")
-	reader.Expect(t, "attached")
-	var published uint64
-	for range 3 {
-		for range 100 {
-			f.Publish(t, 3)
-		}
-		published += f.Rows
-		reader.Expect(t, "reading")
-		s.Replace(t, shm.Config{DataBytes: 1 << 20})
-		f = clienttest.AddFeed(t, s.Ring, 0)
-		if err := old.Finish(t.Context(), shm.StateSuperseded); err != nil {
-			t.Fatal(err)
-		}
-		reader.Expect(t, "restart true")
-		old = s.Ring
-	}
-	var got, lost, restarts uint64
-	if _, err := fmt.Sscan(reader.Finish(t, "end"), &got, &lost, &restarts); err != nil {
-		t.Fatal(err)
-	}
-	if got != published || lost != 0 || restarts != 3 {
-		t.Errorf("%d rows got of %d, %d lost, %d restarts", got, published, lost, restarts)
+// follow reads in this way.
+func follow(t testing.TB, how, socket string) *clienttest.Program {
+	t.Helper()
+	return start(t, os.Geteuid(), filepath.Join(build(t, "asan"), "tests", "follow"), socket, how)
+}
+
+// A ring is left for its successor, whichever way it was read.
+func TestSuccessors(t *testing.T) {
+	c := clienttest.Consumer(follow)
+	for _, how := range []string{"read", "lease", "poll", "busy"} {
+		t.Run(how, func(t *testing.T) {
+			t.Run("all rows", func(t *testing.T) { c.ReadsAllRows(t, how) })
+			t.Run("superseded", func(t *testing.T) { c.LeavesSuperseded(t, how) })
+		})
 	}
 }
+
+func TestCountsLoss(t *testing.T)          { clienttest.Consumer(follow).CountsLoss(t) }
+func TestLearnsOfItsEviction(t *testing.T) { clienttest.Consumer(follow).LearnsOfItsEviction(t) }
 
 // The example shows the largest counters.
 func TestTop(t *testing.T) {

@@ -59,6 +59,14 @@ func (f *Feed) Publish(tb testing.TB, rows int) {
 	}
 }
 
+// PublishEach publishes frames of so many rows.
+func (f *Feed) PublishEach(tb testing.TB, frames, rows int) {
+	tb.Helper()
+	for range frames {
+		f.Publish(tb, rows)
+	}
+}
+
 // Send is Publish outside of a test.
 func (f *Feed) Send(rows int) error {
 	numbers := make([]uint64, rows)

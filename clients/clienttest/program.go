@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ type Program struct {
 	Cmd   *exec.Cmd
 	Stdin io.WriteCloser
 	Lines chan string // what it prints, closed at its end
+	Never []string    // what no line may begin with, unless it is expected
 	ended bool
 }
 
@@ -41,7 +43,7 @@ func Start(tb testing.TB, cmd *exec.Cmd) *Program {
 	if err := cmd.Start(); err != nil {
 		tb.Fatal(err)
 	}
-	c := &Program{Cmd: cmd, Stdin: stdin, Lines: make(chan string, 1024)}
+	c := &Program{Cmd: cmd, Stdin: stdin, Lines: make(chan string, 1024), Never: []string{"wrong", "error"}}
 	go func() {
 		defer close(c.Lines)
 		for scan := bufio.NewScanner(stdout); scan.Scan(); {
@@ -69,7 +71,7 @@ func (c *Program) Wait() error {
 }
 
 // Expect waits for a line that begins with prefix and returns what follows it. A
-// line that begins with "wrong" or "error" ends the test, unless it is expected.
+// line that must never come ends the test.
 func (c *Program) Expect(tb testing.TB, prefix string) string {
 	tb.Helper()
 	timeout := time.After(Patience)
@@ -83,7 +85,7 @@ func (c *Program) Expect(tb testing.TB, prefix string) string {
 			if rest, found := strings.CutPrefix(line, prefix); found {
 				return strings.TrimSpace(rest)
 			}
-			if strings.HasPrefix(line, "wrong") || strings.HasPrefix(line, "error") {
+			if slices.ContainsFunc(c.Never, func(p string) bool { return strings.HasPrefix(line, p) }) {
 				tb.Fatalf("expected %q: %s", prefix, line)
 			}
 			if seen = append(seen, line); len(seen) > 20 {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/ringside-bpf/ringside/shm"
@@ -25,9 +26,9 @@ type Sidecar struct {
 	served chan error
 
 	mu     sync.Mutex
-	Ring   *shm.Publisher   // the one that is lent
-	past   []*shm.Publisher // superseded, still mapped
-	leases map[*handoff.Lease]struct{}
+	Ring   *shm.Publisher      // the one that is lent
+	past   []*shm.Publisher    // superseded, still mapped
+	again  int                 // how many will be told to try again
 	Joined chan *handoff.Lease // the newest lease, if nobody has taken it yet
 }
 
@@ -38,26 +39,30 @@ func (s *Sidecar) Attach(_ handoff.Peer, r handoff.AttachRequest) (*shm.Publishe
 	if r.Ring != RingName {
 		return nil, 0, handoff.Refuse(2, "no ring %q: there is %q", r.Ring, RingName)
 	}
+	if s.again > 0 {
+		s.again--
+		return nil, 0, handoff.Refuse(syscall.EAGAIN, "the ring is just being replaced")
+	}
 	return s.Ring, shm.AnySource, nil
 }
 
-// Attached counts a lease.
+// Attached offers a lease to who asks.
 func (s *Sidecar) Attached(l *handoff.Lease) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.leases[l] = struct{}{}
 	select {
 	case s.Joined <- l:
 	default: // nobody asks
 	}
 }
 
-// Detached counts a lease.
-func (s *Sidecar) Detached(l *handoff.Lease) {
+// tryAgain is the answer to so many that ask for a ring.
+func (s *Sidecar) tryAgain(times int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.leases, l)
+	s.again = times
 }
+
+// Detached has nothing to do.
+func (s *Sidecar) Detached(*handoff.Lease) {}
 
 // Status has nothing to say.
 func (s *Sidecar) Status(handoff.Peer) ([]byte, error) { return []byte("{}"), nil }
@@ -99,7 +104,7 @@ func Open(tb testing.TB, dataBytes uint64) *Sidecar {
 
 // Serve starts a sidecar outside of a test.
 func Serve(path string, dataBytes uint64) (*Sidecar, error) {
-	s := &Sidecar{Path: path, leases: map[*handoff.Lease]struct{}{}, Joined: make(chan *handoff.Lease, 1)}
+	s := &Sidecar{Path: path, Joined: make(chan *handoff.Lease, 1)}
 	if err := s.replace(shm.Config{DataBytes: dataBytes}); err != nil {
 		return nil, err
 	}

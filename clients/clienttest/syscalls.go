@@ -4,10 +4,12 @@ package clienttest
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"testing"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"github.com/ringside-bpf/ringside/bpf/bpftest"
 	"github.com/ringside-bpf/ringside/bpf/demo"
@@ -53,5 +55,41 @@ func CountSyscalls(t *testing.T) func(tb testing.TB, tgid, tid uint32) map[int32
 			}
 		}
 		return counts
+	}
+}
+
+// ReadsWithoutSystemCalls: the kernel counts what the consumer's thread calls while
+// it reads more than 10,000 frames, as copies and in place: what it says before and
+// after, and nothing.
+func (start Consumer) ReadsWithoutSystemCalls(t *testing.T) {
+	calls := CountSyscalls(t)
+	const frames, rows = 10_400, 64
+	s := Open(t, 64<<20)
+	AddFeed(t, s.Ring, 0).PublishEach(t, frames, rows)
+	c := start(t, "count", s.Path)
+	var pid uint32
+	var left, got uint64
+	if _, err := fmt.Sscan(c.Expect(t, "ready"), &pid, &left); err != nil || left < 10_000 {
+		t.Fatalf("%d frames: %v", left, err)
+	}
+	before := calls(t, pid, pid)
+	fmt.Fprintln(c.Stdin)
+	if _, err := fmt.Sscan(c.Expect(t, "done"), &got); err != nil || got != left*rows {
+		t.Errorf("%d rows of %d: %v", got, left*rows, err)
+	}
+	after := calls(t, pid, pid)
+	for nr, n := range before {
+		after[nr] -= n
+	}
+	// It reads the line that lets it begin and, behind the count, the next; and
+	// it writes one.
+	own := map[int32]uint64{unix.SYS_READ: 2, unix.SYS_WRITE: 1}
+	for nr, n := range after {
+		if n > own[nr] {
+			t.Errorf("system call %d, %d times", nr, n)
+		}
+	}
+	if after[unix.SYS_WRITE] != 1 {
+		t.Errorf("the counting did not count: %v", after)
 	}
 }

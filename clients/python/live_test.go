@@ -3,116 +3,60 @@
 package python_test
 
 import (
-	"fmt"
-	"math/bits"
 	"os/exec"
-	"runtime"
-	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/ringside-bpf/ringside/clients/clienttest"
 	"github.com/ringside-bpf/ringside/shm"
-	"github.com/ringside-bpf/ringside/shm/handoff"
 )
 
-// start runs tests/consumer.py, in a role.
-func start(tb testing.TB, python func(testing.TB, ...string) *exec.Cmd, role, socket string) *clienttest.Program {
-	tb.Helper()
-	return clienttest.Start(tb, python(tb, "consumer.py", role, socket))
+// consumer runs tests/consumer.py.
+func consumer(python func(testing.TB, ...string) *exec.Cmd) clienttest.Consumer {
+	return func(tb testing.TB, role, socket string) *clienttest.Program {
+		tb.Helper()
+		return clienttest.Start(tb, python(tb, "consumer.py", role, socket))
+	}
 }
 
-var pythons = map[string]func(testing.TB, ...string) *exec.Cmd{"numpy": full, "bare": bare}
+var (
+	numpy     = consumer(full)
+	consumers = map[string]clienttest.Consumer{"numpy": numpy, "bare": consumer(bare)}
+)
 
-// Every row arrives once, also over a ring that is superseded, and over the end of
-// a sidecar.
-func TestReadsAllRows(t *testing.T) {
-	for name, python := range pythons {
+func TestSuccessors(t *testing.T) {
+	for name, c := range consumers {
 		t.Run(name, func(t *testing.T) {
-			s := clienttest.Open(t, 16<<20)
-			f := clienttest.AddFeed(t, s.Ring, 0)
-			f.Publish(t, 10)
-			c := start(t, python, "read", s.Path)
-			c.Expect(t, "reading 1")
-			for range 250 {
-				f.Publish(t, 60)
-			}
-			c.Expect(t, "reading 201")
-			old := s.Ring
-			s.Replace(t, shm.Config{DataBytes: 16 << 20})
-			second := clienttest.AddFeed(t, s.Ring, 0)
-			second.Publish(t, 7)
-			if err := old.Finish(t.Context(), shm.StateSuperseded); err != nil {
-				t.Fatal(err)
-			}
-			if exact := c.Expect(t, "restart"); exact != "true" {
-				t.Errorf("restart: exact %s", exact)
-			}
-			s.Close(t)
-			c.Expect(t, "gone")
-			s.Replace(t, shm.Config{DataBytes: 1 << 20})
-			third := clienttest.AddFeed(t, s.Ring, 0)
-			third.Publish(t, 5)
-			s.Listen(t)
-			if exact := c.Expect(t, "restart"); exact != "false" {
-				t.Errorf("restart: exact %s", exact)
-			}
-			for range 100 {
-				third.Publish(t, 1)
-			}
-			c.Expect(t, "reading 301")
-			_, rows, _, lost, restarts := c.End(t)
-			if all := f.Rows + second.Rows + third.Rows; rows+lost > all || rows+lost < all-100 || lost != 0 || restarts != 2 {
-				t.Errorf("%d rows of %d, %d lost, %d restarts", rows, all, lost, restarts)
-			}
+			t.Run("all rows", func(t *testing.T) { c.ReadsAllRows(t, "read") })
+			t.Run("superseded", func(t *testing.T) { c.LeavesSuperseded(t, "read") })
 		})
 	}
 }
 
-// A reader that is stopped while the ring goes round several times is told
-// exactly what it missed.
-func TestCountsLoss(t *testing.T) {
-	s := clienttest.Open(t, 64<<10)
-	f := clienttest.AddFeed(t, s.Ring, 0)
-	f.Publish(t, 10)
-	c := start(t, full, "read", s.Path)
-	c.Expect(t, "reading 1")
-	if err := c.Cmd.Process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	for range 200 {
-		f.Publish(t, 50)
-	}
-	if err := c.Cmd.Process.Signal(syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
-	if lost := c.Expect(t, "lost"); !strings.HasSuffix(lost, "true") {
-		t.Errorf("loss: %s", lost)
-	}
-	for range 100 {
-		f.Publish(t, 1)
-	}
-	c.Expect(t, "reading 101")
-	// What it has not read by now is at most what was published last.
-	if _, rows, _, lost, _ := c.End(t); rows+lost > f.Rows || rows+lost < f.Rows-100 || lost == 0 {
-		t.Errorf("%d rows and %d lost of %d", rows, lost, f.Rows)
+func TestLeaksNothing(t *testing.T) {
+	for name, c := range consumers {
+		t.Run(name, c.LeaksNothing)
 	}
 }
+
+func TestCountsLoss(t *testing.T)               { numpy.CountsLoss(t) }
+func TestLearnsOfItsEviction(t *testing.T)      { numpy.LearnsOfItsEviction(t) }
+func TestHangsAndNobody(t *testing.T)           { numpy.HangsAndNobody(t, "error NoSidecar 111") }
+func TestAsksForKeyframes(t *testing.T)         { numpy.AsksForKeyframes(t) }
+func TestLeasesUnderFire(t *testing.T)          { numpy.LeasesUnderFire(t) }
+func TestReadingMakesNoSystemCall(t *testing.T) { numpy.ReadsWithoutSystemCalls(t) }
+func TestKeepsATable(t *testing.T)              { numpy.KeepsATable(t) } // and a DataFrame of it
 
 // An event loop sleeps until there is something, and hears of a sidecar that dies
 // and of one that comes back.
 func TestAsyncio(t *testing.T) {
 	s := clienttest.Open(t, 1<<20)
 	f := clienttest.AddFeed(t, s.Ring, 0)
-	c := start(t, full, "aio", s.Path)
+	c := numpy(t, "aio", s.Path)
 	c.Expect(t, "attached")
 	for range 3 {
 		f.Publish(t, 20)
 		c.Expect(t, "reading")
-		for range 99 { // the next one is reported, and was slept for
-			f.Publish(t, 20)
-		}
+		f.PublishEach(t, 99, 20) // the next one is reported, and was slept for
 	}
 	s.Close(t)
 	c.Expect(t, "gone")
@@ -123,114 +67,4 @@ func TestAsyncio(t *testing.T) {
 	c.Expect(t, "reading")
 	c.Stdin.Close()
 	c.Expect(t, "end")
-}
-
-// A sidecar that does not beat is told of; so is one that is not there, by an
-// error at once.
-func TestHangsAndNobody(t *testing.T) {
-	s := clienttest.Open(t, 1<<20)
-	c := start(t, full, "read", s.Path)
-	c.Expect(t, "attached")
-	c.Expect(t, "hangs")
-	nobody := start(t, full, "read", s.Path+"-nobody")
-	if line := <-nobody.Lines; !strings.HasPrefix(line, "error NoSidecar 111") {
-		t.Error(line)
-	}
-}
-
-func TestAsksForKeyframes(t *testing.T) {
-	s := clienttest.Open(t, 1<<20)
-	clienttest.AddFeed(t, s.Ring, shm.SourceChanges)
-	c := start(t, full, "ask", s.Path)
-	c.Expect(t, "asked")
-	lease := <-s.Joined
-	if n, ok := lease.Consumer.TakeAsk(); !ok || n != 0 {
-		t.Errorf("asked for %d, %v", n, ok)
-	}
-	fmt.Fprintln(c.Stdin)
-	c.Expect(t, "asked all")
-	if n, ok := lease.Consumer.TakeAsk(); !ok || n != shm.AnySource {
-		t.Errorf("asked for %d, %v", n, ok)
-	}
-}
-
-// Nothing that attaching opens or maps is left behind, however it is given up.
-func TestLeaksNothing(t *testing.T) {
-	for name, python := range pythons {
-		t.Run(name, func(t *testing.T) {
-			s := clienttest.Open(t, 1<<20)
-			clienttest.AddFeed(t, s.Ring, 0).Publish(t, 3)
-			c := start(t, python, "leaks", s.Path)
-			before := c.Expect(t, "before")
-			if after := c.Expect(t, "after"); after != before {
-				t.Errorf("descriptors and mappings: %s before, %s after", before, after)
-			}
-		})
-	}
-}
-
-// Leases of rows that are overwritten while they are looked at give whole rows or
-// an exception, however fast the publisher is.
-func TestLeasesUnderFire(t *testing.T) {
-	s := clienttest.Open(t, 64<<10)
-	f := clienttest.AddFeed(t, s.Ring, 0)
-	c := start(t, full, "fire", s.Path)
-	c.Expect(t, "attached")
-	for range 20_000 {
-		f.Publish(t, 50)
-	}
-	if err := s.Ring.Finish(t.Context(), shm.StateEnded); err != nil {
-		t.Fatal(err)
-	}
-	var rows, lost, overwritten uint64
-	if _, err := fmt.Sscan(c.Expect(t, "gone"), &rows, &lost, &overwritten); err != nil {
-		t.Fatal(err)
-	}
-	if rows+lost != f.Rows {
-		t.Errorf("%d rows and %d lost of %d", rows, lost, f.Rows)
-	}
-	t.Logf("%d rows, %d lost, overwritten under a lease %d times", rows, lost, overwritten)
-}
-
-// A table follows keyframes and changes, says when it cannot, and is a DataFrame.
-func TestKeepsATable(t *testing.T) {
-	s := clienttest.Open(t, 1<<20)
-	f := clienttest.AddFeed(t, s.Ring, shm.SourceChanges)
-	c := start(t, full, "table", s.Path)
-	c.Expect(t, "attached")
-	word := func(n uint64) uint64 { return bits.RotateLeft64(n*0x9E3779B97F4A7C15+2, 14) }
-	expect := func(want string) {
-		t.Helper()
-		if got := c.Expect(t, "table"); got != want {
-			t.Errorf("table is %s, expected %s", got, want)
-		}
-	}
-	f.Scan++
-	f.Frame(t, shm.KindRows, clienttest.WholeScan, 1, 2)
-	expect(fmt.Sprintf("true 1 [(1,%d),(2,%d)]", word(1), word(2)))
-	f.Scan++
-	f.Frame(t, shm.KindRows, shm.FlagFirst, 3)
-	f.Frame(t, shm.KindDeletes, shm.FlagLast, 1)
-	expect(fmt.Sprintf("true 2 [(2,%d),(3,%d)]", word(2), word(3)))
-	f.Scan++
-	f.Frame(t, shm.KindRows, shm.FlagFirst, 4) // breaks off
-	f.Scan++
-	f.Frame(t, shm.KindRows, shm.FlagFirst|shm.FlagLast, 5)
-	expect(fmt.Sprintf("false 2 [(2,%d),(3,%d)]", word(2), word(3)))
-	if lease := <-s.Joined; !asked(lease) {
-		t.Error("a stale table did not ask for a keyframe")
-	}
-	f.Scan++
-	f.Frame(t, shm.KindRows, clienttest.WholeScan, 6)
-	expect(fmt.Sprintf("true 5 [(6,%d)]", word(6)))
-}
-
-// asked waits until the consumer asks for a keyframe of the first source.
-func asked(lease *handoff.Lease) bool {
-	for end := time.Now().Add(clienttest.Patience); time.Now().Before(end); runtime.Gosched() {
-		if n, ok := lease.Consumer.TakeAsk(); ok {
-			return n == 0
-		}
-	}
-	return false
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* follow SOCKET next|lease|poll|busy: reads, checks every row, and prints what
+/* follow SOCKET read|lease|poll|busy: reads, checks every row, and prints what
  * happens, until stdin ends. Another thread asks for statistics all the time. */
 #include <errno.h>
 #include <inttypes.h>
@@ -39,8 +39,11 @@ static void tell(const struct ringside_batch *b)
 	static int batches;
 	switch (b->kind) {
 	case RINGSIDE_ROWS:
-		if (++batches % 100 == 0)
+		if (++batches % 100 == 1)
 			printf("reading %d\n", batches);
+		break;
+	case RINGSIDE_LOST:
+		printf("lost %" PRIu64 " %" PRIu64 " %s\n", b->lost.frames, b->lost.rows, b->lost.exact ? "true" : "false");
 		break;
 	case RINGSIDE_GONE:
 		puts("gone");
@@ -112,6 +115,8 @@ int main(int argc, char **argv)
 			;
 		if (n == 0)
 			n = pass_time(r, argv[2]);
+		if (n == -EINTR)
+			n = 0; /* the process was stopped for a while */
 	}
 	__atomic_store_n(&done, true, __ATOMIC_RELAXED);
 	pthread_join(watcher, NULL);
@@ -119,7 +124,7 @@ int main(int argc, char **argv)
 	ringside_stats(r, &s);
 	if (n < 0)
 		printf("error %d: %s\n", n, ringside_last_error(r));
-	printf("end %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", s.rows, s.lost_rows, s.restarts);
+	printf("end %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", s.frames, s.rows, s.lost_frames, s.lost_rows, s.restarts);
 	ringside_close(r);
 	return n < 0;
 }

@@ -40,7 +40,7 @@ def word(row: int, i: int) -> int:
 
 
 def check(batch: ringside.Batch) -> None:
-    """Every row proves itself: see sidecar_test.go."""
+    """Every row proves itself: see clienttest/feed.go."""
     if not whole(batch):
         wrong("torn rows in", batch)
 
@@ -141,7 +141,7 @@ def table(socket: str) -> None:
                 frame = flows.to_pandas()
                 if sorted(zip(frame.index.tolist(), frame["bytes"].tolist())) != rows:
                     wrong("to_pandas", frame, rows)
-            say("table", str(flows.fresh).lower(), flows.scan, str(rows).replace(" ", ""))
+            say("table", str(flows.fresh).lower(), flows.scan, rows)
 
 
 def ask(socket: str) -> None:
