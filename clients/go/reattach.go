@@ -64,7 +64,10 @@ func (s *Subscription) comeBack(ctx context.Context) error {
 			return s.err
 		}
 	}
-	if s.hopeless(err) && ctx.Err() == nil {
+	if ctx.Err() != nil {
+		return nil // which says nothing about the sidecar
+	}
+	if s.hopeless(err) {
 		s.err = err
 		return err
 	}

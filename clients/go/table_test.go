@@ -198,6 +198,12 @@ func TestTableIsStaleBetweenRings(t *testing.T) {
 	if s := table.Status(); !fresh || s.Fresh || s.Reason != StaleRestart {
 		t.Errorf("was fresh: %v, now %+v", fresh, s)
 	}
+	// That its own program has no more time does not mean that nobody is there.
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := w.sub.comeBack(ended); err != nil || w.sub.gone {
+		t.Errorf("%v, told that the sidecar is gone: %v", err, w.sub.gone)
+	}
 }
 
 // Whoever lost the first scan of a map that took another's place asks for that map,
