@@ -45,6 +45,89 @@ struct bpf_htab {
 #define N_BUCKETS_OFFSET bpf_core_field_offset(struct bpf_htab, n_buckets)
 #define BUCKET_SIZE bpf_core_type_size(struct bucket)
 
+#define LINK_OFFSET 8 /* of an element's back link: its second word, in every hlist_nulls_node */
+
+/* Where a hash has its buckets, each the head of a list. */
+struct heads {
+	__u64 at;
+	__u64 bytes;
+};
+
+static __always_inline struct heads heads_of_map(void)
+{
+	__u64 map = number(&target);
+	struct heads h;
+
+	h.at = word_at(map + BUCKETS_OFFSET);
+	h.bytes = (__u32)word_at(map + N_BUCKETS_OFFSET) * (__u64)BUCKET_SIZE;
+	return h;
+}
+
+static __always_inline __u64 in_head(const struct heads *h, __u64 link)
+{
+	return link - h->at < h->bytes;
+}
+
+/* An element that follows so many others in a bucket is believed to be there. */
+#define CHAIN_MAX 32
+/* A neighbour that leaves the list breaks the chain for a moment: so often it is followed again. */
+#define CHAIN_TRIES 8
+
+/*
+ * Whether the back links from an element on end in a bucket, and each place on the way leads to the
+ * element whose link led there. Not static, so that it is verified once and not on every path to it.
+ */
+__attribute__((noinline)) int chained(struct heads *h, __u64 node)
+{
+	if (!h)
+		return 0;
+#pragma clang loop unroll(disable)
+	for (__u32 try = 0; try < CHAIN_TRIES; try++) {
+		__u64 at = node;
+		__u32 hop = 0;
+
+#pragma clang loop unroll(disable)
+		for (; hop < CHAIN_MAX; hop++) {
+			__u64 link = word_at(at + LINK_OFFSET), head = in_head(h, link);
+
+			if (head && !weak_order)
+				return 1;
+			fence();
+			if (word_at(link) != at)
+				break;
+			if (head)
+				return 1;
+			at = link;
+		}
+		if (hop == CHAIN_MAX)
+			return 1;
+	}
+	return 0;
+}
+
+/*
+ * Whether an element is in a list. The kernel puts it there when its key and value are complete, and
+ * takes it out before it gives it to another key: one that has a new key, and the value of the old one
+ * still, is in none. So this is asked behind the key and ahead of the value; if the key is the same
+ * behind the value, they belong together.
+ *
+ * What tells is the back link: the place of the pointer that leads to the element, in a bucket or in
+ * another element. The kernel stores it after the value, and on removal it becomes a poisoned address at
+ * once, later perhaps a link of the list of free elements. One thing looks alike: BPF_MAP_LOOKUP_AND_
+ * DELETE_BATCH chains what it removes through this word, and leaves it in elements that are given away.
+ * But its chain ends in nothing, and not in a bucket.
+ *
+ * Where stores may pass each other, the link of the first element of a bucket may be seen before the value
+ * is. What the kernel releases is the pointer that leads there, so that is looked at, too. Other links were
+ * stored by whoever put another element in front, under the bucket's lock, and so behind all of it.
+ */
+static __always_inline int listed(struct heads *h, __u64 node)
+{
+	if (!weak_order && in_head(h, word_at(node + LINK_OFFSET)))
+		return 1;
+	return chained(h, node);
+}
+
 /*
  * How many elements and ends of lists one call passes, and how many calls go by between looks at the
  * clock. The verifier follows each step of a call, so more of them make loading slower.
@@ -54,7 +137,7 @@ struct bpf_htab {
 #define MAX_STEPS (1 << 23)
 
 struct bucket_walk {
-	__u64 buckets;
+	struct heads all;
 	__u64 n_buckets;
 	struct here *here; /* if there is one value a CPU */
 	__u64 node;        /* what is next: an element, or, odd, the end of a list */
@@ -62,7 +145,23 @@ struct bucket_walk {
 
 static __always_inline __u64 first_of(struct bucket_walk *walk, __u64 bucket)
 {
-	return WORD(cast(walk->buckets + bucket * BUCKET_SIZE), 0);
+	return WORD(cast(walk->all.at + bucket * BUCKET_SIZE), 0);
+}
+
+static __always_inline struct bucket_walk walk_of_map(void)
+{
+	struct bucket_walk walk = {.all = heads_of_map()};
+
+	walk.n_buckets = walk.all.bytes / BUCKET_SIZE;
+	return walk;
+}
+
+/* Begins a bucket again: an element has left it, and is perhaps in another place of the list. */
+static __always_inline __u64 bucket_again(struct bucket_walk *walk)
+{
+	control.discarded++;
+	control.position = control.mark;
+	return first_of(walk, control.bucket);
 }
 
 /* The end of a list, by which one knows where one is. Not 0: it was the last. */

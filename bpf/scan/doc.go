@@ -21,12 +21,11 @@
 // written to. Who reads: the caller, between runs. No type may be used by two
 // goroutines at once.
 //
-// What may go wrong. The map changes while it is walked: an element that was
-// given to another key while it was copied is left out and counted. A walk that
-// follows an element to another bucket is begun again by the pump that takes
-// buckets; elsewhere it may miss or repeat keys. What comparing the keys cannot
-// see is an element to which the new key has been written and the new value not
-// yet, which lasts a few nanoseconds. The kernel
+// What may go wrong. The map changes while it is walked: an element that is in no
+// list any more, or was given to another key while it was copied, is left out and
+// counted; so a value never stands behind another key. The pump that takes buckets
+// begins such a bucket again, and one of which it was led to another; elsewhere a
+// walk may then miss or repeat keys. The kernel
 // may refuse a program (no right, too old, a value with a lock or a timer in
 // it): the error says so, and there are other ways to read a map.
 package scan

@@ -38,8 +38,6 @@
 
 #include "moves.h"
 
-#define LINK_OFFSET 8 /* of an element's back link: its second word, in every hlist_nulls_node */
-
 #define ELEMS_OFFSET bpf_core_field_offset(struct bpf_htab, elems)
 #define ELEM_SIZE_OFFSET bpf_core_field_offset(struct bpf_htab, elem_size)
 
@@ -49,8 +47,7 @@ struct extent {
 	__u64 inverse; /* of the odd part of an element's size, modulo 2^64 */
 	__u64 twos;    /* the rest of that size, less one */
 	__u64 parts;   /* how many odd parts all elements have */
-	__u64 buckets;
-	__u64 bucket_bytes;
+	struct heads heads;
 };
 
 struct element_walk {
@@ -83,51 +80,12 @@ static __always_inline void divide_by(struct extent *all, __u64 size)
 	all->parts = entries * twos;
 }
 
-static __always_inline __u64 in_bucket(const struct extent *all, __u64 link)
-{
-	return link - all->buckets < all->bucket_bytes;
-}
-
 /* Whether a back link is one: without jumps that would be guessed wrong. */
 static __always_inline __u64 linked(const struct extent *all, __u64 link)
 {
 	__u64 off = link - all->elems;
 
-	return in_bucket(all, link) | ((off * all->inverse < all->parts) & !(off & all->twos));
-}
-
-/* An element that follows so many others in a bucket is believed to be there. */
-#define CHAIN_MAX 32
-/* A neighbour that leaves the list breaks the chain for a moment: so often it is followed again. */
-#define CHAIN_TRIES 8
-
-/*
- * Whether the links of an element of an LRU map, which lead to others, end in a bucket. Not static, so
- * that it is verified once and not on every path to it.
- */
-__attribute__((noinline)) int chained(struct extent *all, __u64 node)
-{
-	if (!all)
-		return 0;
-#pragma clang loop unroll(disable)
-	for (__u32 try = 0; try < CHAIN_TRIES; try++) {
-		__u64 at = node;
-		__u32 hop = 0;
-
-#pragma clang loop unroll(disable)
-		for (; hop < CHAIN_MAX; hop++) {
-			__u64 link = WORD(cast(at), LINK_OFFSET / 8);
-
-			if (in_bucket(all, link))
-				return 1;
-			if (!linked(all, link) || WORD(cast(link), 0) != at)
-				break;
-			at = link;
-		}
-		if (hop == CHAIN_MAX)
-			return 1;
-	}
-	return 0;
+	return in_head(&all->heads, link) | ((off * all->inverse < all->parts) & !(off & all->twos));
 }
 
 /* Takes the element at a place. 0: go on. */
@@ -147,7 +105,7 @@ static __always_inline int take_element(struct element_walk *walk)
 	link = WORD(node, LINK_OFFSET / 8);
 	if (!linked(&walk->all, link))
 		return 0;
-	if (lru && !in_bucket(&walk->all, link) && !chained(&walk->all, walk->node))
+	if (lru && !in_head(&walk->all.heads, link) && !chained(&walk->all.heads, walk->node))
 		return 0;
 	fence();
 	if (!cpus)

@@ -34,7 +34,7 @@ func OpenFinder(t Target, budget time.Duration) (*Finder, error) {
 		return nil, ErrShape
 	}
 	// One row more, which the program needs for itself.
-	p, err := openRows(&t, program, t.KeyStride()+8, finderKeys+1)
+	p, err := open(&t, program, t.KeyStride()+8, finderKeys+1)
 	if err != nil {
 		return nil, err
 	}

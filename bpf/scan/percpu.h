@@ -14,7 +14,6 @@
 
 /* Programs that use it are not migrated while they run. */
 struct here {
-	__u64 value;            /* an address on its way to becoming a number */
 	__u64 mine;  /* from the kernel's name of a per-CPU place to this CPU's part of it */
 	__u64 measured;
 	__u64 words[SUMS_MAX];  /* one CPU's value, to be added up */
@@ -36,14 +35,6 @@ struct bpf_array {
 
 #pragma clang attribute pop
 
-/* The address behind a pointer as a number, which can be calculated with. */
-static __always_inline __u64 number(struct here *h, const void *pointer)
-{
-	h->value = (__u64)pointer;
-	asm volatile("" ::: "memory");
-	return h->value;
-}
-
 /* This CPU's corner, with the distances measured; NULL if the kernel plays no part in it. */
 static __always_inline struct here *measure(void)
 {
@@ -61,7 +52,7 @@ static __always_inline struct here *measure(void)
 		h->distance[cpu] = there - (void *)h;
 	}
 	if (direct)
-		h->mine = number(h, h) - WORD(cast(&here) + bpf_core_field_offset(struct bpf_array, pptrs), 0);
+		h->mine = number(h) - WORD(cast(&here) + bpf_core_field_offset(struct bpf_array, pptrs), 0);
 	h->measured = 1;
 	return h;
 }

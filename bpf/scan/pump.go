@@ -34,7 +34,7 @@ type Counter struct{ pump *Pump }
 
 // OpenCounter loads the program for a hash.
 func OpenCounter(t Target) (Counter, error) {
-	p, err := open(&t, scanProgCountRows, 8, 8)
+	p, err := open(&t, scanProgCountRows, 8, 1)
 	return Counter{p}, err
 }
 
@@ -68,11 +68,11 @@ type Pump struct {
 func OpenPump(t Target, room int) (*Pump, error) {
 	switch {
 	case !t.Array():
-		return openRows(&t, scanProgPumpBuckets, t.KeyStride()+t.ValueStride(), room)
+		return open(&t, scanProgPumpBuckets, t.KeyStride()+t.ValueStride(), room)
 	case t.CPUs > 0:
-		return openRows(&t, scanProgPumpPercpuArray, t.ValueStride(), room)
+		return open(&t, scanProgPumpPercpuArray, t.ValueStride(), room)
 	}
-	return openRows(&t, scanProgPumpArray, t.ValueStride(), room)
+	return open(&t, scanProgPumpArray, t.ValueStride(), room)
 }
 
 // OpenElements loads the program that takes the elements of a hash where they
@@ -81,42 +81,37 @@ func OpenElements(t Target, room int) (*Pump, error) {
 	if !t.InPlace() {
 		return nil, fmt.Errorf("%w: its elements are not in one piece of memory", ErrShape)
 	}
-	return openRows(&t, scanProgPumpElements, t.KeyStride()+t.ValueStride(), room)
+	return open(&t, scanProgPumpElements, t.KeyStride()+t.ValueStride(), room)
 }
 
 // OpenSweep loads the program that takes the whole of a hash in one run.
 func OpenSweep(t Target, room int) (*Pump, error) {
-	switch {
-	case t.Array():
+	if t.Array() {
 		return nil, fmt.Errorf("%w: an array is taken in ranges", ErrShape)
-	case t.CPUs > 0:
-		return openRows(&t, scanProgSweepPercpuHash, t.KeyStride()+t.ValueStride(), room)
 	}
-	return openRows(&t, scanProgSweepHash, t.KeyStride()+t.ValueStride(), room)
+	return open(&t, scanProgSweepHash, t.KeyStride()+t.ValueStride(), room)
 }
 
-func openRows(t *Target, program string, rowSize, room int) (*Pump, error) {
-	p, err := open(t, program, rowSize, room*rowSize)
+// open loads a program with room for so many rows a run.
+func open(t *Target, program string, rowSize, room int) (*Pump, error) {
+	coll, err := t.load(program, rowSize, room*rowSize)
 	if err != nil {
 		return nil, err
 	}
-	if p.rows, err = mapMemory(p.coll.Maps[mapRows]); err != nil {
-		return nil, errors.Join(fmt.Errorf("map the rows: %w", err), p.Close())
-	}
-	return p, nil
+	return newPump(coll, program, rowSize)
 }
 
-// open loads a program that is run, and maps its control words.
-func open(t *Target, program string, rowSize, rowsBytes int) (*Pump, error) {
-	coll, err := t.load(program, rowSize, rowsBytes)
-	if err != nil {
-		return nil, err
-	}
+// newPump maps what a program shares with us. It closes the collection if it fails.
+func newPump(coll *ebpf.Collection, program string, rowSize int) (*Pump, error) {
 	p := &Pump{coll: coll, rowSize: rowSize, call: newRunCall(coll.Programs[program].FD())}
+	var err error
 	if p.mem, err = mapMemory(coll.Maps[mapControl]); err != nil {
 		return nil, errors.Join(fmt.Errorf("map the control words: %w", err), p.Close())
 	}
 	p.control = controlIn(p.mem)
+	if p.rows, err = mapMemory(coll.Maps[mapRows]); err != nil {
+		return nil, errors.Join(fmt.Errorf("map the rows: %w", err), p.Close())
+	}
 	return p, nil
 }
 

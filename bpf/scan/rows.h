@@ -23,6 +23,7 @@ struct {
 /* The map's shape, set before loading. Sizes are bytes. */
 const volatile __u32 key_size = 4;
 const volatile __u32 value_size = 8; /* one CPU's, where there are several */
+const volatile __u32 lists = 1;      /* elements are in the lists of buckets: it is a hash */
 const volatile __u32 row_size = 16;  /* what one row takes in `rows`, a multiple of 8 */
 const volatile __u32 row_limit = 0;  /* the last place in `rows` where a row begins */
 const volatile __u32 cpus = 0;       /* possible ones; 0 unless the map is per-CPU */
@@ -69,6 +70,7 @@ struct control {
 	__u64 astray;    /* came: walks that ended in another bucket and were begun again */
 	__u64 witness;   /* an element has shown that its hash is what we believe; stays */
 	__u64 spares[2]; /* came: what the spare elements were, before and after */
+	__u64 pointer;   /* an address on its way to becoming a number */
 	__u32 stopped;   /* came: STOPPED_... */
 	__u32 fence;
 } control = {};
@@ -118,6 +120,25 @@ QUIET void fence(void)
 	asm volatile("" ::: "memory");
 	if (weak_order)
 		(void)__sync_lock_test_and_set(&control.fence, 1);
+}
+
+/* The address behind a pointer as a number, which can be calculated with. */
+QUIET __u64 number(const void *pointer)
+{
+	control.pointer = (__u64)pointer;
+	asm volatile("" ::: "memory");
+	return *(volatile __u64 *)&control.pointer;
+}
+
+/* The word at an address; 0 if there is none to be read. */
+QUIET __u64 word_at(__u64 address)
+{
+	__u64 word = 0;
+
+	if (direct)
+		return WORD(cast(address), 0);
+	bpf_probe_read_kernel(&word, sizeof(word), (const void *)address);
+	return word;
 }
 
 /* The bytes behind the last whole word, in the low end of a word. */

@@ -56,7 +56,18 @@ int count_rows(void *ctx)
 	return 0;
 }
 
-static long sweep_one(struct bpf_map *map, const void *key, void *value, void *ctx)
+struct sweep_walk {
+	struct here *here;
+	struct heads all;
+};
+
+/* What the kernel calls for an element is given its key: the element is in front of that. */
+static __always_inline int listed_key(struct heads *all, const void *key)
+{
+	return listed(all, number(key) - KEY_OFFSET);
+}
+
+static long sweep_one(struct bpf_map *map, const void *key, void *value, struct sweep_walk *walk)
 {
 	__u64 at = control.position;
 	void *row = room(at);
@@ -65,65 +76,44 @@ static long sweep_one(struct bpf_map *map, const void *key, void *value, void *c
 		return 1;
 	copy_key(row, key);
 	fence();
-	copy_value(row + round_up8(key_size), value);
+	if (!listed_key(&walk->all, key))
+		goto discard;
 	fence();
-	if (key_changed(row, key))
-		control.discarded++;
-	else
+	if (!cpus)
+		copy_value(row + round_up8(key_size), value);
+	else if (!walk->here || take_cpus(row + round_up8(key_size), number(value), walk->here)) {
+		control.stopped = STOPPED_ODD;
+		return 1;
+	}
+	fence();
+	if (!key_changed(row, key)) {
 		control.position = at + row_size;
+		return visited();
+	}
+discard:
+	control.discarded++;
 	return visited();
 }
 
 SEC("syscall")
 int sweep_hash(void *ctx)
 {
+	struct sweep_walk walk = {};
+
 	begin();
-	bpf_for_each_map_elem(&target, sweep_one, 0, 0);
+	walk.all = heads_of_map();
+	if (cpus)
+		walk.here = measure();
+	bpf_for_each_map_elem(&target, sweep_one, &walk, 0);
 	control.end_ns = bpf_ktime_get_ns();
 	return 0;
 }
 
-struct percpu_walk {
-	struct here *here;
-};
+#define TAKEN 0
+#define STOP 1
+#define GONE 2
 
-static long sweep_percpu_one(struct bpf_map *map, const void *key, void *value, struct percpu_walk *walk)
-{
-	__u64 at = control.position;
-	void *row = room(at);
-
-	if (!row)
-		return 1;
-	copy_key(row, key);
-	fence();
-	if (take_cpus(row + round_up8(key_size), number(walk->here, value), walk->here)) {
-		control.stopped = STOPPED_ODD;
-		return 1;
-	}
-	fence();
-	if (key_changed(row, key))
-		control.discarded++;
-	else
-		control.position = at + row_size;
-	return visited();
-}
-
-SEC("syscall")
-int sweep_percpu_hash(void *ctx)
-{
-	struct percpu_walk walk;
-
-	begin();
-	walk.here = measure();
-	if (walk.here)
-		bpf_for_each_map_elem(&target, sweep_percpu_one, &walk, 0);
-	else
-		control.stopped = STOPPED_ODD;
-	control.end_ns = bpf_ktime_get_ns();
-	return 0;
-}
-
-/* Takes the element at a place in a bucket. 0: go on. */
+/* Takes the element at a place in a bucket. */
 static __always_inline int pump_element(struct bucket_walk *walk, __u64 node)
 {
 	__u32 key_stride = round_up8(key_size);
@@ -132,22 +122,24 @@ static __always_inline int pump_element(struct bucket_walk *walk, __u64 node)
 	void *row = room(at);
 
 	if (!row)
-		return 1;
+		return STOP;
 	copy_key(row, key);
+	fence();
+	if (!listed(&walk->all, node))
+		return GONE;
 	fence();
 	if (!cpus)
 		copy_value(row + key_stride, key + key_stride);
 	else if (!walk->here || take_cpus(row + key_stride, WORD(key, key_stride / 8) + walk->here->mine, walk->here)) {
 		control.stopped = STOPPED_ODD;
-		return 1;
+		return STOP;
 	}
 	fence();
 	if (key_changed(row, key))
-		control.discarded++;
-	else
-		control.position = at + row_size;
+		return GONE;
+	control.position = at + row_size;
 	control.visited++;
-	return 0;
+	return TAKEN;
 }
 
 static long pump_steps(__u32 i, struct bucket_walk *walk)
@@ -157,9 +149,11 @@ static long pump_steps(__u32 i, struct bucket_walk *walk)
 #pragma clang loop unroll(disable)
 	for (__u32 step = 0; step < STEPS; step++) {
 		if (!(node & 1)) {
-			if (pump_element(walk, node))
+			int what = pump_element(walk, node);
+
+			if (what == STOP)
 				return 1;
-			node = WORD(cast(node), 0);
+			node = what == TAKEN ? WORD(cast(node), 0) : bucket_again(walk);
 			continue;
 		}
 		if (end_of_list(walk, node))
@@ -176,13 +170,11 @@ static long pump_steps(__u32 i, struct bucket_walk *walk)
 SEC("syscall")
 int pump_buckets(void *ctx)
 {
-	struct bucket_walk walk = {};
+	struct bucket_walk walk = walk_of_map();
 
 	begin();
 	control.bucket = control.first;
 	control.mark = 0;
-	walk.buckets = WORD(cast(&target) + BUCKETS_OFFSET, 0);
-	walk.n_buckets = *(volatile __u32 *)(cast(&target) + N_BUCKETS_OFFSET);
 	control.buckets = walk.n_buckets;
 	if (cpus)
 		walk.here = measure();
@@ -214,8 +206,7 @@ int pump_elements(void *ctx)
 		if (!walk.here) /* or spares that cannot be seen would never seem to move */
 			return 0;
 	}
-	walk.all.buckets = WORD(cast(&target) + BUCKETS_OFFSET, 0);
-	walk.all.bucket_bytes = *(volatile __u32 *)(cast(&target) + N_BUCKETS_OFFSET) * (__u64)BUCKET_SIZE;
+	walk.all.heads = heads_of_map();
 	walk.node = walk.all.elems + walk.index * walk.size;
 	control.stopped = 0;
 	control.spares[0] = spares(walk.here);
@@ -255,6 +246,10 @@ int pump_array(void *ctx)
 	return 0;
 }
 
+struct percpu_walk {
+	struct here *here;
+};
+
 static long pump_percpu_index(__u32 i, struct percpu_walk *walk)
 {
 	__u64 at = control.position;
@@ -264,7 +259,7 @@ static long pump_percpu_index(__u32 i, struct percpu_walk *walk)
 	if (!row)
 		return 1;
 	value = bpf_map_lookup_elem(&target, &index);
-	if (!value || take_cpus(row, number(walk->here, value), walk->here)) {
+	if (!value || take_cpus(row, number(value), walk->here)) {
 		control.stopped = STOPPED_ODD;
 		return 1;
 	}
@@ -338,11 +333,9 @@ static long find_one_quietly(__u32 i, struct find_walk *w)
 SEC("syscall")
 int find_quietly(void *ctx)
 {
-	struct find_walk walk = {};
+	struct find_walk walk = {.list = walk_of_map()};
 
 	begin();
-	walk.list.buckets = WORD(cast(&target) + BUCKETS_OFFSET, 0);
-	walk.list.n_buckets = *(volatile __u32 *)(cast(&target) + N_BUCKETS_OFFSET);
 	walk.seed = *(volatile __u32 *)(cast(&target) + HASHRND_OFFSET);
 	if (!control.witness) {
 		control.bucket = 0;
@@ -392,10 +385,18 @@ int iter_rows(struct bpf_iter__bpf_map_elem *ctx)
 		return 0;
 	copy_key(row, key);
 	fence();
+	if (lists) {
+		struct heads all = heads_of_map();
+
+		if (!listed_key(&all, key))
+			goto discard;
+	}
+	fence();
 	copy_value(row + round_up8(key_size), value);
 	fence();
 	if (!key_changed(row, key))
 		return give(ctx, row);
+discard:
 	control.discarded++;
 	return 0;
 }
@@ -415,7 +416,7 @@ int iter_percpu_hash(struct bpf_iter__bpf_map_elem *ctx)
 	copy_key(row, key);
 	value = bpf_map_lookup_elem(&target, row);
 	h = value ? measure() : 0;
-	if (!h || take_cpus(row + round_up8(key_size), number(h, value), h))
+	if (!h || take_cpus(row + round_up8(key_size), number(value), h))
 		goto discard;
 	fence();
 	if (bpf_map_lookup_elem(&target, row) == value)

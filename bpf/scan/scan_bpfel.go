@@ -29,13 +29,13 @@ type scanControl struct {
 	Astray    uint64
 	Witness   uint64
 	Spares    [2]uint64
+	Pointer   uint64
 	Stopped   uint32
 	Fence     uint32
 }
 
 type scanHere struct {
 	_        structs.HostLayout
-	Value    uint64
 	Mine     uint64
 	Measured uint64
 	Words    [64]uint64
@@ -66,12 +66,12 @@ const (
 	scanProgPumpElements    = "pump_elements"
 	scanProgPumpPercpuArray = "pump_percpu_array"
 	scanProgSweepHash       = "sweep_hash"
-	scanProgSweepPercpuHash = "sweep_percpu_hash"
 	scanVarControl          = "control"
 	scanVarCpus             = "cpus"
 	scanVarDirect           = "direct"
 	scanVarEntries          = "entries"
 	scanVarKeySize          = "key_size"
+	scanVarLists            = "lists"
 	scanVarLru              = "lru"
 	scanVarRowLimit         = "row_limit"
 	scanVarRowSize          = "row_size"
@@ -137,7 +137,6 @@ type scanProgramSpecs struct {
 	PumpElements    *ebpf.ProgramSpec `ebpf:"pump_elements"`
 	PumpPercpuArray *ebpf.ProgramSpec `ebpf:"pump_percpu_array"`
 	SweepHash       *ebpf.ProgramSpec `ebpf:"sweep_hash"`
-	SweepPercpuHash *ebpf.ProgramSpec `ebpf:"sweep_percpu_hash"`
 }
 
 // scanMapSpecs contains maps before they are loaded into the kernel.
@@ -157,6 +156,7 @@ type scanVariableSpecs struct {
 	Direct    *ebpf.VariableSpec `ebpf:"direct"`
 	Entries   *ebpf.VariableSpec `ebpf:"entries"`
 	KeySize   *ebpf.VariableSpec `ebpf:"key_size"`
+	Lists     *ebpf.VariableSpec `ebpf:"lists"`
 	Lru       *ebpf.VariableSpec `ebpf:"lru"`
 	RowLimit  *ebpf.VariableSpec `ebpf:"row_limit"`
 	RowSize   *ebpf.VariableSpec `ebpf:"row_size"`
@@ -209,6 +209,7 @@ type scanVariables struct {
 	Direct    *ebpf.Variable `ebpf:"direct"`
 	Entries   *ebpf.Variable `ebpf:"entries"`
 	KeySize   *ebpf.Variable `ebpf:"key_size"`
+	Lists     *ebpf.Variable `ebpf:"lists"`
 	Lru       *ebpf.Variable `ebpf:"lru"`
 	RowLimit  *ebpf.Variable `ebpf:"row_limit"`
 	RowSize   *ebpf.Variable `ebpf:"row_size"`
@@ -236,7 +237,6 @@ type scanPrograms struct {
 	PumpElements    *ebpf.Program `ebpf:"pump_elements"`
 	PumpPercpuArray *ebpf.Program `ebpf:"pump_percpu_array"`
 	SweepHash       *ebpf.Program `ebpf:"sweep_hash"`
-	SweepPercpuHash *ebpf.Program `ebpf:"sweep_percpu_hash"`
 }
 
 func (p *scanPrograms) Close() error {
@@ -252,7 +252,6 @@ func (p *scanPrograms) Close() error {
 		p.PumpElements,
 		p.PumpPercpuArray,
 		p.SweepHash,
-		p.SweepPercpuHash,
 	)
 }
 

@@ -138,15 +138,21 @@ func (t *Target) load(program string, rowSize, rowsBytes int) (*ebpf.Collection,
 		return nil, err
 	}
 	needs := program == scanProgPumpBuckets || program == scanProgPumpElements || program == scanProgFindQuietly
-	direct := t.CPUs > 0 && program != scanProgFindKeys || needs
-	coll, err := t.loadOnce(program, rowSize, rowsBytes, direct)
+	direct := t.CPUs > 0 || !t.Array()
+	coll, err := t.loadFor(machine{direct, ordered}, program, rowSize, rowsBytes)
 	if err != nil && direct && !needs {
-		return t.loadOnce(program, rowSize, rowsBytes, false)
+		return t.loadFor(machine{false, ordered}, program, rowSize, rowsBytes)
 	}
 	return coll, err
 }
 
-func (t *Target) loadOnce(program string, rowSize, rowsBytes int, direct bool) (*ebpf.Collection, error) {
+// machine is what programs know of where they run.
+type machine struct {
+	direct  bool // programs may read any address (6.17)
+	ordered bool // see above
+}
+
+func (t *Target) loadFor(on machine, program string, rowSize, rowsBytes int) (*ebpf.Collection, error) {
 	spec, err := loadPacked()
 	if err != nil {
 		return nil, err
@@ -157,7 +163,7 @@ func (t *Target) loadOnce(program string, rowSize, rowsBytes int, direct bool) (
 		}
 	}
 	t.reshape(spec, rowsBytes)
-	if err := t.constants(spec, rowSize, rowsBytes, direct); err != nil {
+	if err := t.constants(spec, rowSize, rowsBytes, on); err != nil {
 		return nil, err
 	}
 	target, err := t.open()
@@ -202,7 +208,7 @@ func (t *Target) reshape(spec *ebpf.CollectionSpec, rowsBytes int) {
 	here.Key, here.Value = nil, nil
 }
 
-func (t *Target) constants(spec *ebpf.CollectionSpec, rowSize, rowsBytes int, direct bool) error {
+func (t *Target) constants(spec *ebpf.CollectionSpec, rowSize, rowsBytes int, on machine) error {
 	var fields [MaxSums]scanSumField
 	for i, f := range t.Sum {
 		fields[i] = scanSumField{Offset: uint16(f.Offset), Size: uint8(f.Size), IsSigned: bit[uint8](f.Signed)}
@@ -213,8 +219,9 @@ func (t *Target) constants(spec *ebpf.CollectionSpec, rowSize, rowsBytes int, di
 		scanVarRowSize: uint32(rowSize), scanVarRowLimit: uint32(rowsBytes - rowSize),
 		scanVarCpus: uint32(t.CPUs), scanVarEntries: uint32(t.MaxEntries + t.spares()), scanVarSpareCpus: uint32(t.moving()),
 		scanVarLru:       t.lru(),
-		scanVarWeakOrder: bit[uint32](!ordered),
-		scanVarDirect:    bit[uint32](direct),
+		scanVarLists:     bit[uint32](!t.Array()),
+		scanVarWeakOrder: bit[uint32](!on.ordered),
+		scanVarDirect:    bit[uint32](on.direct),
 		scanVarSumWords:  bit[uint32](t.sumsWords()), scanVarSums: uint32(len(t.Sum)), scanVarSumFields: fields,
 	} {
 		errs = append(errs, spec.Variables[name].Set(value))
