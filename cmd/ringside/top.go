@@ -16,6 +16,7 @@ import (
 	ringside "github.com/ringside-bpf/ringside/clients/go"
 	"github.com/ringside-bpf/ringside/cmd/ringside/internal/render"
 	"github.com/ringside-bpf/ringside/cmd/ringside/internal/top"
+	"github.com/ringside-bpf/ringside/shm/monotonic"
 )
 
 // topEvery is how often the page is made anew, and the least that rates are
@@ -91,10 +92,11 @@ type topper struct {
 	json, live bool
 	page       top.Page
 	source     *ringside.Source // that the page's field was found in
+	looked     uint64           // when the table was last fresh, by CLOCK_MONOTONIC; 0: it was not
 }
 
 func (t *topper) run(ctx context.Context, write func([]byte) (int, error)) error {
-	if err := t.table.Wait(ctx); err != nil {
+	if err := t.wait(ctx); err != nil {
 		return err
 	}
 	tick := time.NewTicker(topEvery)
@@ -116,16 +118,47 @@ func (t *topper) run(ctx context.Context, write func([]byte) (int, error)) error
 	}
 }
 
+// wait returns when the table has content, or none can be hoped for.
+func (t *topper) wait(ctx context.Context) error {
+	for {
+		soon, cancel := context.WithTimeout(ctx, topEvery)
+		err := t.table.Wait(soon)
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+			return err
+		}
+		if err := t.hopeless(t.table.Status()); err != nil {
+			return err
+		}
+	}
+}
+
+// hopeless says why nothing more can be expected of a table. Who looks on lives
+// with a map that is read no more; who waits for one answer would wait for ever.
+func (t *topper) hopeless(s ringside.TableStatus) error {
+	late := time.Since(s.Since) > comeBackTime
+	switch {
+	case s.Reason == ringside.StaleEnded:
+		return s.Err
+	case s.Reason == ringside.StaleGone && late:
+		return withCode(exitUnavailable, errStaysAway)
+	case s.Reason == ringside.StaleRetired && late && !t.live:
+		return withCode(exitUnavailable, errors.New("the sidecar reads this map no more, so there will be no later scan; 'ringside status' says which maps it reads"))
+	}
+	return nil
+}
+
 // look takes what the table shows now. The snapshot before it, from which rates
 // are counted, changes only when there is a later scan.
 func (t *topper) look() error {
 	p := &t.page
 	p.Status = t.table.Status()
-	if p.Status.Reason == ringside.StaleGone && time.Since(p.Status.Since) > comeBackTime {
-		return withCode(exitUnavailable, errStaysAway)
+	if err := t.hopeless(p.Status); err != nil {
+		return err
 	}
-	if p.Status.Reason == ringside.StaleEnded {
-		return p.Status.Err
+	before := t.looked
+	if t.looked = 0; p.Status.Fresh {
+		t.looked = monotonic.Now()
 	}
 	now := t.table.Snapshot()
 	// A map that is published by its changes has no later scan if there are none.
@@ -147,7 +180,7 @@ func (t *topper) look() error {
 		return t.begin(src)
 	}
 	if past != nil {
-		p.Seconds = time.Duration(now.TimeNS() - past.TimeNS()).Seconds()
+		p.Seconds = top.Span{From: past.TimeNS(), To: now.TimeNS(), Scans: now.Scan() - past.Scan(), Changes: t.source.Changes, Looked: before}.Seconds()
 	}
 	return nil
 }

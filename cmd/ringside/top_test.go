@@ -5,6 +5,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -129,6 +130,21 @@ func TestTopRates(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
+}
+
+// A map of a pattern that is unpinned is let go: no scan will follow the one that
+// was shown.
+func TestTopOfAMapThatGoes(t *testing.T) {
+	s := newRootShell(t)
+	s.pin("counters", counterMap)
+	s.start("serve", "--socket", s.socket, "--map", s.bpffs+"/*=1h")
+	s.await("a scan", func() bool { return s.run("status", "--brief").code != exitUnavailable })
+	p := s.start("top", "counters", "--rate", "-o", "json")
+	s.attached("ringside top")
+	if err := os.Remove(s.bpffs + "/counters"); err != nil {
+		t.Fatal(err)
+	}
+	p.wait().exits(exitUnavailable, "reads this map no more")
 }
 
 func TestTopUsage(t *testing.T) {
