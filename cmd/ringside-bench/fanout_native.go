@@ -19,6 +19,8 @@ var (
 	floorSource []byte
 	//go:embed native/iceoryx.cpp
 	iceoryxSource []byte
+	//go:embed native/rows.h
+	rowsHeader []byte
 )
 
 // native are the programs that are not in Go, built for a run.
@@ -117,7 +119,12 @@ func compile(ctx context.Context, compiler string, source []byte, out, suffix st
 	if _, err := exec.LookPath(compiler); err != nil {
 		return err
 	}
-	if err := os.WriteFile(out+suffix, source, 0o600); err != nil {
+	dir := filepath.Dir(out)
+	err := os.WriteFile(out+suffix, source, 0o600)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "rows.h"), rowsHeader, 0o600)
+	}
+	if err != nil {
 		return err
 	}
 	args := append([]string{"-O2", "-o", out, out + suffix}, flags...)

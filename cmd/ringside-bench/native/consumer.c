@@ -17,6 +17,8 @@
 
 #include <ringside.h>
 
+#include "rows.h"
+
 /* What stands before every frame on a socket; see carrier.go. */
 struct header {
 	uint32_t rows, bytes;
@@ -29,32 +31,14 @@ enum { MAX_FRAME = 64 << 20 };
 
 static uint64_t total; /* of what was read, printed so that reading it is no dead code */
 
-/* Looks at three words of every row, and asks for the row that is ahead so many. */
-static inline void walk(const uint8_t *keys, size_t key_stride, const uint8_t *values, size_t value_stride, uint32_t rows, size_t ahead)
-{
-	uint64_t sum = 0;
-	for (uint32_t i = 0; i < rows; i++) {
-		uint32_t key;
-		uint64_t value[2];
-		if (ahead > 0) {
-			__builtin_prefetch(keys + (i + ahead) * key_stride);
-			__builtin_prefetch(values + (i + ahead) * value_stride);
-		}
-		memcpy(&key, keys + i * key_stride, sizeof(key));
-		memcpy(value, values + i * value_stride, sizeof(value));
-		sum += key + value[0] + value[1];
-	}
-	total += sum;
-}
-
-/* With the strides of packed arrays as constants, which is what a program that
- * knows its types would write; iceoryx.cpp has no others. */
-static inline void look(const uint8_t *keys, size_t key_stride, const uint8_t *values, size_t value_stride, uint32_t rows, size_t ahead)
+/* Looks at every row. With the strides of packed arrays as constants, which is what
+ * a program that knows its types would write; iceoryx.cpp has no others. */
+static inline void look(const uint8_t *keys, size_t key_stride, const uint8_t *values, size_t value_stride, uint32_t rows, int ahead)
 {
 	if (key_stride == 4 && value_stride == 32)
-		walk(keys, 4, values, 32, rows, ahead);
+		total += sum_rows(keys, 4, values, 32, rows, ahead);
 	else
-		walk(keys, key_stride, values, value_stride, rows, ahead);
+		total += sum_rows(keys, key_stride, values, value_stride, rows, ahead);
 }
 
 /* A parent that died does not say goodbye on any other channel. */
@@ -78,12 +62,6 @@ static struct ringside *ring_attach(const char *path)
 	return r;
 }
 
-/* A page of values. Frames of a ring come from other CPUs' caches, and processors
- * do not fetch ahead from page to page by themselves, nor from frame to frame. What
- * came over a socket is in this CPU's cache; there, and in chunks as large as
- * iceoryx's, asking gains nothing. */
-enum { AHEAD = 4096 / 32 };
-
 /* Rows of a lease that was overtaken are not counted. */
 static uint64_t ring_take(struct ringside *r, uint64_t scan)
 {
@@ -102,7 +80,7 @@ static uint64_t ring_take(struct ringside *r, uint64_t scan)
 		bool end = is_rows && (b->flags & RINGSIDE_LAST) && b->scan >= scan;
 		uint32_t got = is_rows ? b->rows : 0;
 		if (got > 0)
-			look(b->keys, b->key_stride, b->values, b->value_stride, got, AHEAD);
+			look(b->keys, b->key_stride, b->values, b->value_stride, got, 1);
 		if (ringside_lease_end(r) != 1)
 			continue;
 		rows += got;
@@ -148,6 +126,7 @@ static uint64_t socket_take(int s, uint64_t scan)
 		if (h.bytes > MAX_FRAME)
 			errx(70, "a frame of %u bytes", h.bytes);
 		receive(s, frame, h.bytes);
+		/* What came over a socket is in this CPU's cache. */
 		look(frame + h.keys, h.key_stride, frame + h.values, h.value_stride, h.rows, 0);
 		rows += h.rows;
 		if ((h.scan & 1) && h.scan >> 1 >= scan)

@@ -20,6 +20,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "rows.h"
+
 enum { KEY = 4, VALUE = 32, HUGE_PAGE = 2 << 20, COLLAPSE = 25 /* MADV_COLLAPSE */ };
 
 static size_t rows, slot;      /* of a scan; bytes from one to the next */
@@ -75,19 +77,6 @@ static uint64_t publish(uint32_t first, uint32_t last, uint64_t every_ns)
 	return took;
 }
 
-static void look(const uint8_t *keys, const uint8_t *values)
-{
-	uint64_t sum = 0;
-	for (size_t i = 0; i < rows; i++) {
-		uint32_t key;
-		uint64_t value[2];
-		memcpy(&key, keys + i * KEY, sizeof(key));
-		memcpy(value, values + i * VALUE, sizeof(value));
-		sum += key + value[0] + value[1];
-	}
-	total += sum;
-}
-
 static uint64_t take(uint32_t until)
 {
 	static uint32_t seen;
@@ -101,7 +90,8 @@ static uint64_t take(uint32_t until)
 				exit(0); /* a parent that died does not say goodbye */
 			continue;
 		}
-		look(scans + scan % 2 * slot, scans + scan % 2 * slot + rows * KEY);
+		const uint8_t *keys = scans + scan % 2 * slot;
+		total += sum_rows(keys, KEY, keys + rows * KEY, VALUE, rows, 1);
 		got += rows;
 		seen = scan;
 	}

@@ -9,6 +9,8 @@
 #include "iceoryx_posh/popo/wait_set.hpp"
 #include "iceoryx_posh/runtime/posh_runtime.hpp"
 
+#include "rows.h"
+
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
@@ -30,19 +32,6 @@ struct Header {
 };
 
 uint64_t total;
-
-void look(const uint8_t* keys, const uint8_t* values, size_t rows)
-{
-    uint64_t sum = 0;
-    for (size_t i = 0; i < rows; i++) {
-        uint32_t key;
-        uint64_t value[2];
-        memcpy(&key, keys + i * KEY, sizeof(key));
-        memcpy(value, values + i * VALUE, sizeof(value));
-        sum += key + value[0] + value[1];
-    }
-    total += sum;
-}
 
 void sleep_ns(long ns)
 {
@@ -138,7 +127,7 @@ struct Consumer {
                 const auto* bytes = static_cast<const uint8_t*>(chunk);
                 Header h;
                 memcpy(&h, bytes, sizeof(h));
-                look(bytes + HEADER, bytes + HEADER + h.rows * KEY, h.rows);
+                total += sum_rows(bytes + HEADER, KEY, bytes + HEADER + h.rows * KEY, VALUE, h.rows, 1);
                 rows += h.rows;
                 end = h.scan >= scan;
                 some = true;
