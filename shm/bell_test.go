@@ -181,8 +181,8 @@ func TestRingIsGivenWhenThereIsAToken(t *testing.T) {
 	}
 }
 
-// Who sleeps, and finds no token left for long, is rung by a heartbeat after that.
-func TestRingThatIsHeldBackIsOwed(t *testing.T) {
+// Without a token nobody is rung, by heartbeats neither.
+func TestRingThatIsHeldBack(t *testing.T) {
 	p := newTestRing(t, 16<<10)
 	r := addSource(t, p, "s")
 	c, page, _ := attach(t, p, StartHead)
@@ -192,11 +192,20 @@ func TestRingThatIsHeldBackIsOwed(t *testing.T) {
 	publishRows(t, r, 0, 1, FlagFirst|FlagLast)
 	p.Beat()
 	bell.expect(false, "no token")
-	c.bell.bucket.ready = 0
+}
+
+// Whoever sleeps on a quiet ring is left alone by heartbeats, also if the last ring
+// of its bell took long.
+func TestHeartbeatsRingNobody(t *testing.T) {
+	p := newTestRing(t, 16<<10)
+	c, page, _ := attach(t, p, StartHead)
+	bell := listen(t, c.Bell())
+	c.bell.slow.Store(true)
+	page.Sleep()
 	p.Beat()
-	bell.expect(true, "a token")
-	p.Beat()
-	bell.expect(false, "after that")
+	if bell.rung(100) {
+		t.Error("rung, without anything to read")
+	}
 }
 
 func TestFlickeringSleeperCannotCostMuch(t *testing.T) {
@@ -345,7 +354,7 @@ func TestRingThatComesAfterTheEndIsNone(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.ringSleepers()
-	p.ringAll(false)
+	p.ringAll()
 }
 
 // BenchmarkRing is what waking one sleeper costs whoever publishes, beside what

@@ -71,7 +71,7 @@ func withConsumer(list []*Consumer, c *Consumer) []*Consumer {
 }
 
 // ringAll rings every bell once, for those of its consumers that sleep.
-func (p *Publisher) ringAll(owedOnly bool) {
+func (p *Publisher) ringAll() {
 	for list := *p.consumers.Load(); len(list) > 0; {
 		b := list[0].bell
 		n := 1
@@ -81,7 +81,7 @@ func (p *Publisher) ringAll(owedOnly bool) {
 		if b.slow.Load() {
 			p.ringAside(b)
 		} else {
-			b.ring(list[:n], owedOnly)
+			b.ring(list[:n], false)
 		}
 		list = list[n:]
 	}
@@ -116,7 +116,7 @@ func (p *Publisher) ringAside(b *bell) {
 // ringSleepers wakes everyone who sleeps. p.mu must not be held.
 func (p *Publisher) ringSleepers() {
 	if len(*p.consumers.Load()) <= directRings {
-		p.ringAll(false)
+		p.ringAll()
 		return
 	}
 	select {
@@ -130,15 +130,15 @@ func (p *Publisher) runNotifier() {
 	for {
 		select {
 		case <-p.notify:
-			p.ringAll(false)
+			p.ringAll()
 		case <-p.quit:
 			return
 		}
 	}
 }
 
-// catchUp rings whoever should have heard of something and has not: frames that
-// did not end a scan, and rings that were owed.
+// catchUp rings whoever should have heard of something and has not: of frames that
+// did not end a scan. Rings that are owed a bell gives by itself.
 func (p *Publisher) catchUp() {
 	p.mu.Lock()
 	news := p.rung != p.head
@@ -146,7 +146,5 @@ func (p *Publisher) catchUp() {
 	p.mu.Unlock()
 	if news {
 		p.ringSleepers()
-		return
 	}
-	p.ringAll(true)
 }
