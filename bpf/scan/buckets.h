@@ -115,7 +115,7 @@ __attribute__((noinline)) int chained(struct heads *h, __u64 node)
  * another element. The kernel stores it after the value, and on removal it becomes a poisoned address at
  * once, later perhaps a link of the list of free elements. One thing looks alike: BPF_MAP_LOOKUP_AND_
  * DELETE_BATCH chains what it removes through this word, and leaves it in elements that are given away.
- * But its chain ends in nothing, and not in a bucket.
+ * But its chain ends in nothing, and not in a bucket, unless its parts are put in again just then.
  *
  * Where stores may pass each other, the link of the first element of a bucket may be seen before the value
  * is. What the kernel releases is the pointer that leads there, so that is looked at, too. Other links were

@@ -101,8 +101,8 @@ func (it *Iterator) Read(buf []byte) (int, error) {
 	return 0, fmt.Errorf("read the iterator: %w", unix.EAGAIN)
 }
 
-// Discarded is how many elements of this walk were given to another key while
-// they were copied.
+// Discarded is how many elements of this walk were taken out, or given to another
+// key, while they were copied.
 func (it *Iterator) Discarded() int { return int(it.control.Discarded) }
 
 // End gives up a walk, or releases one that has ended.

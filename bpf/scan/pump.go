@@ -22,7 +22,7 @@ var (
 // Run is what one run did.
 type Run struct {
 	Rows      int
-	Discarded int           // elements that were given to another key while they were copied
+	Discarded int           // elements that were taken out, or given to another key, while they were copied
 	Moved     bool          // rows may have been missed: see Elements
 	Astray    int           // lists begun again, because the walk had been led to another
 	Hold      time.Duration // stay in the kernel, by its own clock
@@ -86,8 +86,12 @@ func OpenElements(t Target, room int) (*Pump, error) {
 
 // OpenSweep loads the program that takes the whole of a hash in one run.
 func OpenSweep(t Target, room int) (*Pump, error) {
-	if t.Array() {
+	switch {
+	case t.Array():
 		return nil, fmt.Errorf("%w: an array is taken in ranges", ErrShape)
+	case t.CPUs > 0 && t.Flags&unix.BPF_F_NO_PREALLOC != 0:
+		// The kernel has looked where the values are before it calls us with the key.
+		return nil, fmt.Errorf("%w: values of all CPUs may be another key's by the time they are read", ErrShape)
 	}
 	return open(&t, scanProgSweepHash, t.KeyStride()+t.ValueStride(), room)
 }

@@ -63,7 +63,7 @@ struct control {
 	__u64 end_ns;
 	__u64 position;  /* came: bytes of rows */
 	__u64 visited;   /* came: elements looked at */
-	__u64 discarded; /* came: elements that were another when they had been copied */
+	__u64 discarded; /* came: elements that were in no list, or another, when they had been copied */
 	__u64 bucket;    /* came: the first bucket that was not taken */
 	__u64 mark;      /* the position at that bucket's begin */
 	__u64 buckets;   /* came: how many there are */

@@ -56,27 +56,38 @@ int count_rows(void *ctx)
 	return 0;
 }
 
+/* What the kernel calls for an element is given its key: the element is in front of that. */
 struct sweep_walk {
 	struct here *here;
 	struct heads all;
 };
 
-/* What the kernel calls for an element is given its key: the element is in front of that. */
-static __always_inline int listed_key(struct heads *all, const void *key)
+/*
+ * Whether an element was given to another key while its value was copied. Two kinds of values need more
+ * than the key to tell. Those of all CPUs lie in memory of their own, which with BPF_F_NO_PREALLOC may be
+ * another key's before the element is. And where stores may pass each other, the new value may be seen
+ * before the new key. Ahead of either the element has left its list.
+ */
+static __always_inline int given_away(struct heads *all, __u64 node, const void *row, const void *key)
 {
-	return listed(all, number(key) - KEY_OFFSET);
+	if (cpus || weak_order) {
+		if (!listed(all, node))
+			return 1;
+		fence();
+	}
+	return key_changed(row, key);
 }
 
 static long sweep_one(struct bpf_map *map, const void *key, void *value, struct sweep_walk *walk)
 {
-	__u64 at = control.position;
+	__u64 at = control.position, node = number(key) - KEY_OFFSET;
 	void *row = room(at);
 
 	if (!row)
 		return 1;
 	copy_key(row, key);
 	fence();
-	if (!listed_key(&walk->all, key))
+	if (!listed(&walk->all, node))
 		goto discard;
 	fence();
 	if (!cpus)
@@ -86,7 +97,7 @@ static long sweep_one(struct bpf_map *map, const void *key, void *value, struct 
 		return 1;
 	}
 	fence();
-	if (!key_changed(row, key)) {
+	if (!given_away(&walk->all, node, row, key)) {
 		control.position = at + row_size;
 		return visited();
 	}
@@ -135,7 +146,7 @@ static __always_inline int pump_element(struct bucket_walk *walk, __u64 node)
 		return STOP;
 	}
 	fence();
-	if (key_changed(row, key))
+	if (given_away(&walk->all, node, row, key))
 		return GONE;
 	control.position = at + row_size;
 	control.visited++;
@@ -380,21 +391,26 @@ SEC("iter/bpf_map_elem")
 int iter_rows(struct bpf_iter__bpf_map_elem *ctx)
 {
 	void *key = ctx->key, *value = ctx->value, *row = room(0);
+	struct heads all;
+	__u64 node;
 
 	if (!key || !value || !row)
 		return 0;
+	if (!lists) { /* an element of an array is never another */
+		copy_key(row, key);
+		copy_value(row + round_up8(key_size), value);
+		return give(ctx, row);
+	}
+	all = heads_of_map();
+	node = number(key) - KEY_OFFSET;
 	copy_key(row, key);
 	fence();
-	if (lists) {
-		struct heads all = heads_of_map();
-
-		if (!listed_key(&all, key))
-			goto discard;
-	}
+	if (!listed(&all, node))
+		goto discard;
 	fence();
 	copy_value(row + round_up8(key_size), value);
 	fence();
-	if (!key_changed(row, key))
+	if (!given_away(&all, node, row, key))
 		return give(ctx, row);
 discard:
 	control.discarded++;

@@ -18,8 +18,9 @@ type Span struct {
 func (s Span) Seconds() float64 {
 	from := s.From
 	if s.Changes && s.Scans > 0 && s.Looked != 0 {
-		scan := (s.To - s.From) / s.Scans // the one that the look showed is so old at most
-		from = min(max(from, s.Looked-min(scan, s.Looked)), s.To)
+		// The scan that the look showed was about so old, and another one than the last.
+		scan := (s.To - s.From) / s.Scans
+		from = min(max(from, s.Looked-min(scan, s.Looked)), s.To-scan)
 	}
 	return time.Duration(s.To - from).Seconds()
 }
