@@ -18,13 +18,6 @@ pub(crate) enum Member {
     Lease,
 }
 
-/// What a look at the set showed.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Seen {
-    pub bell: bool,
-    pub lease: bool,
-}
-
 pub(crate) struct Poll(OwnedFd);
 
 impl Poll {
@@ -64,19 +57,14 @@ impl Poll {
         }
     }
 
-    /// Waits for at most `limit`, rounded up to milliseconds. A signal that interrupts is no event.
-    pub fn wait(&self, limit: Duration) -> Seen {
+    /// Waits for at most `limit`, rounded up to milliseconds, and says whether the lease has something to tell. A
+    /// signal that interrupts is no event.
+    pub fn wait(&self, limit: Duration) -> bool {
         let mut events = [ffi::EpollEvent { events: 0, data: 0 }; 2];
         let ms = limit.as_micros().saturating_add(999) / 1000;
         let ms = c_int::try_from(ms).unwrap_or(c_int::MAX);
         // SAFETY: there is room for as many events as is said.
         let n = unsafe { ffi::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), events.len() as c_int, ms) };
-        let mut seen = Seen::default();
-        for event in events.iter().take(usize::try_from(n).unwrap_or(0)) {
-            let data = event.data;
-            seen.bell |= data == Member::Bell as u64;
-            seen.lease |= data == Member::Lease as u64;
-        }
-        seen
+        events.iter().take(usize::try_from(n).unwrap_or(0)).any(|e| e.data == Member::Lease as u64)
     }
 }
