@@ -217,13 +217,6 @@ RINGSIDE_API int ringside_next(struct ringside *r, const struct ringside_batch *
  * on writing. Compute from them, expect nonsense (a row may be half of one and
  * half of another), do nothing that cannot be taken back, and be quick; then
  * call ringside_lease_end(). The memory is read-only: a write crashes.
- *
- * Frames come out of other processors' caches, and processors fetch ahead to the
- * end of a page only. A loop that asks for the rows 8192 bytes ahead, as with
- * __builtin_prefetch(b->values + i * stride + 8192), takes a fifth less time over
- * rows that another processor has just published, and no more over those that are
- * at hand, if it asks once for each cache line and not for each row. What lies
- * ahead of the last rows, whatever it is, may be asked for, too.
  */
 RINGSIDE_API int ringside_lease(struct ringside *r, const struct ringside_batch **out);
 

@@ -33,12 +33,12 @@ static uint64_t total; /* of what was read, printed so that reading it is no dea
 
 /* Looks at every row. With the strides of packed arrays as constants, which is what
  * a program that knows its types would write; iceoryx.cpp has no others. */
-static inline void look(const uint8_t *keys, size_t key_stride, const uint8_t *values, size_t value_stride, uint32_t rows, int ahead)
+static inline void look(const uint8_t *keys, size_t key_stride, const uint8_t *values, size_t value_stride, uint32_t rows)
 {
 	if (key_stride == 4 && value_stride == 32)
-		total += sum_rows(keys, 4, values, 32, rows, ahead);
+		total += sum_rows(keys, 4, values, 32, rows);
 	else
-		total += sum_rows(keys, key_stride, values, value_stride, rows, ahead);
+		total += sum_rows(keys, key_stride, values, value_stride, rows);
 }
 
 /* A parent that died does not say goodbye on any other channel. */
@@ -80,7 +80,7 @@ static uint64_t ring_take(struct ringside *r, uint64_t scan)
 		bool end = is_rows && (b->flags & RINGSIDE_LAST) && b->scan >= scan;
 		uint32_t got = is_rows ? b->rows : 0;
 		if (got > 0)
-			look(b->keys, b->key_stride, b->values, b->value_stride, got, 1);
+			look(b->keys, b->key_stride, b->values, b->value_stride, got);
 		if (ringside_lease_end(r) != 1)
 			continue;
 		rows += got;
@@ -126,8 +126,7 @@ static uint64_t socket_take(int s, uint64_t scan)
 		if (h.bytes > MAX_FRAME)
 			errx(70, "a frame of %u bytes", h.bytes);
 		receive(s, frame, h.bytes);
-		/* What came over a socket is in this CPU's cache. */
-		look(frame + h.keys, h.key_stride, frame + h.values, h.value_stride, h.rows, 0);
+		look(frame + h.keys, h.key_stride, frame + h.values, h.value_stride, h.rows);
 		rows += h.rows;
 		if ((h.scan & 1) && h.scan >> 1 >= scan)
 			return rows;

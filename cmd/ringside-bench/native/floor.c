@@ -91,7 +91,7 @@ static uint64_t take(uint32_t until)
 			continue;
 		}
 		const uint8_t *keys = scans + scan % 2 * slot;
-		total += sum_rows(keys, KEY, keys + rows * KEY, VALUE, rows, 1);
+		total += sum_rows(keys, KEY, keys + rows * KEY, VALUE, rows);
 		got += rows;
 		seen = scan;
 	}

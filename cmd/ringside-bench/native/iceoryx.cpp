@@ -127,7 +127,7 @@ struct Consumer {
                 const auto* bytes = static_cast<const uint8_t*>(chunk);
                 Header h;
                 memcpy(&h, bytes, sizeof(h));
-                total += sum_rows(bytes + HEADER, KEY, bytes + HEADER + h.rows * KEY, VALUE, h.rows, 1);
+                total += sum_rows(bytes + HEADER, KEY, bytes + HEADER + h.rows * KEY, VALUE, h.rows);
                 rows += h.rows;
                 end = h.scan >= scan;
                 some = true;

@@ -7,40 +7,40 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Rows come out of other CPUs' caches, and processors do not fetch ahead from page
- * to page by themselves, nor from frame to frame. Two pages of values are early
- * enough. One request for each cache line and not more: the next consumer on this
- * CPU finds the rows at hand, and only pays for asking. */
-enum { ROWS_AHEAD = 8192, ROWS_LINE = 64, ROWS_GROUP = 8 };
+/* Two words that are added at once. */
+typedef uint64_t rows_pair __attribute__((vector_size(16)));
 
-/* The sum of three words of a row. */
-static inline uint64_t sum_row(const uint8_t *key, const uint8_t *value)
+/* What was added up of some rows: a word of the keys, two of the values. */
+struct rows_sum {
+	uint64_t keys;
+	rows_pair values;
+};
+
+static inline void add_row(struct rows_sum *s, const uint8_t *key, const uint8_t *value)
 {
-	uint32_t k;
-	uint64_t v[2];
-	memcpy(&k, key, sizeof(k));
-	memcpy(v, value, sizeof(v));
-	return k + v[0] + v[1];
+	uint32_t word;
+	rows_pair words;
+	memcpy(&word, key, sizeof(word));
+	memcpy(&words, value, sizeof(words));
+	s->keys += word;
+	s->values += words;
 }
 
-/* The sum of all rows'. */
-static inline uint64_t sum_rows(const uint8_t *keys, size_t key_stride, const uint8_t *values, size_t value_stride, size_t rows, int ahead)
+/* Looks at every row. Two sums take turns, so that no addition waits for the one
+ * before: measured is how the rows got here. */
+static inline uint64_t sum_rows(const uint8_t *keys, size_t key_stride, const uint8_t *values, size_t value_stride, size_t rows)
 {
-	uint64_t sum = 0;
+	struct rows_sum even = {0, {0, 0}}, odd = {0, {0, 0}};
 	size_t i = 0;
-	for (; rows - i >= ROWS_GROUP; i += ROWS_GROUP) {
-		const uint8_t *key = keys + i * key_stride, *value = values + i * value_stride;
-		if (ahead)
-#pragma GCC unroll 8
-			for (size_t at = 0; at < ROWS_GROUP * value_stride; at += ROWS_LINE)
-				__builtin_prefetch(value + ROWS_AHEAD + at);
-#pragma GCC unroll 8
-		for (size_t j = 0; j < ROWS_GROUP; j++)
-			sum += sum_row(key + j * key_stride, value + j * value_stride);
+#pragma GCC unroll 4
+	for (; rows - i >= 2; i += 2) {
+		add_row(&even, keys + i * key_stride, values + i * value_stride);
+		add_row(&odd, keys + (i + 1) * key_stride, values + (i + 1) * value_stride);
 	}
-	for (; i < rows; i++)
-		sum += sum_row(keys + i * key_stride, values + i * value_stride);
-	return sum;
+	if (i < rows)
+		add_row(&even, keys + i * key_stride, values + i * value_stride);
+	rows_pair both = even.values + odd.values;
+	return even.keys + odd.keys + both[0] + both[1];
 }
 
 #endif
