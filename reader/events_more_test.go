@@ -28,6 +28,7 @@ func TestEventsOfASharedRingbuf(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
+	submit(t, s, &bpftest.Submission{Count: 10, Least: 24}) // before anybody looks, so that one frame has all
 	taken := 0
 	x := startTap(t, pin, reader.EventOptions{}, func(d *readertest.Events) {
 		d.OnAdd = func() {
@@ -39,9 +40,6 @@ func TestEventsOfASharedRingbuf(t *testing.T) {
 			}
 		}
 	})
-	x.SetActive(false)
-	submit(t, s, &bpftest.Submission{Count: 10, Least: 24})
-	x.SetActive(true)
 	x.expect(t, 1, 9) // the other has the first
 	st := x.Stats()
 	if !errors.Is(st.LastError, reader.ErrShared) || !st.Shared || st.ForeignMoves != 1 || st.ForeignBytes != 32 || x.dst.Aborts != 1 {

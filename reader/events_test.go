@@ -252,10 +252,20 @@ func TestEventsWithoutWakeup(t *testing.T) {
 func TestEventsRest(t *testing.T) {
 	m, pin := newRingbuf(t, 1<<14)
 	s := bpftest.NewSubmitter(t, m)
-	x := startTap(t, pin, reader.EventOptions{}, nil)
+	rest := make(chan func(), 1)
+	x := startTap(t, pin, reader.EventOptions{}, func(d *readertest.Events) {
+		d.OnAdd = func() {
+			select {
+			case now := <-rest:
+				now()
+			default:
+			}
+		}
+	})
+	// Switched off while it fills a frame, it looks into the buffer no more.
+	rest <- func() { x.SetActive(false) }
 	submit(t, s, &bpftest.Submission{Count: 1, Least: 24})
 	x.expect(t, 0, 1)
-	x.SetActive(false)
 	sub := bpftest.Submission{Count: 2000, Least: 56}
 	submit(t, s, &sub)
 	if sub.Seq == 0 || sub.Failed == 0 {
