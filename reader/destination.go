@@ -49,6 +49,24 @@ type Taker interface {
 	Take(ctx context.Context, rows []byte) error
 }
 
+// Filler is a Destination that knows better than copy how what it lent is filled:
+// memory that other processors read, for one.
+type Filler interface {
+	Destination
+	// Fill copies from into to, which is as long and a part of the open claim.
+	Fill(to, from []byte)
+}
+
+// fill copies what an engine has in memory of its own into a claim.
+func fill(dst Destination, to, from []byte) {
+	n := min(len(to), len(from))
+	if f, ok := dst.(Filler); ok {
+		f.Fill(to[:n], from[:n])
+		return
+	}
+	copy(to, from)
+}
+
 // Finisher is a Destination that has something to publish after the last row.
 type Finisher interface {
 	Destination

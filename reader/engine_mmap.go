@@ -49,7 +49,7 @@ func (e *mmapEngine) scan(ctx context.Context, dst Destination, p *pass) error {
 		start := nowNS()
 		putIndexes(buf[:n*e.rows.key], uint32(first))
 		at := first * e.rows.value
-		copy(buf[e.rows.valuesOffset(n):], e.mem[at:at+n*e.rows.value])
+		fill(dst, buf[e.rows.valuesOffset(n):], e.mem[at:at+n*e.rows.value])
 		e.pace.note(n, nowNS()-start)
 		first += n
 		p.commit(dst, buf, e.rows, n, n, first == e.entries)

@@ -79,7 +79,7 @@ func (e *rangeEngine) scan(ctx context.Context, dst Destination, p *pass) error 
 			return fmt.Errorf("%w: %w", errEngine, err)
 		}
 		putIndexes(buf[:n*e.rows.key], uint32(first))
-		copy(buf[e.rows.valuesOffset(n):], values)
+		fill(dst, buf[e.rows.valuesOffset(n):], values)
 		first += n
 		p.commit(dst, buf, e.rows, n, n, first == e.entries)
 	}

@@ -47,8 +47,8 @@ func (e *batchEngine) unload(ctx context.Context, dst Destination, p *pass, room
 			return err
 		}
 		got := min(e.rows.fit(len(buf)), want, n-from)
-		copy(buf, e.scratch[from*keys.Stride:][:got*keys.Stride])
-		copy(buf[e.rows.valuesOffset(got):], e.scratch[values.Offset+from*values.Stride:][:got*values.Stride])
+		fill(dst, buf, e.scratch[from*keys.Stride:][:got*keys.Stride])
+		fill(dst, buf[e.rows.valuesOffset(got):], e.scratch[values.Offset+from*values.Stride:][:got*values.Stride])
 		last := from+got == n && e.ends(p, got, errno)
 		p.commit(dst, buf, e.rows, got, got, last)
 		from += got

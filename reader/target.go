@@ -84,7 +84,7 @@ func (l interleaved) unload(ctx context.Context, dst Destination, p *pass, pc *p
 		}
 		n := min(l.fit(len(buf)), want)
 		start := nowNS()
-		copy(buf, rows[:n*l.stride])
+		fill(dst, buf, rows[:n*l.stride])
 		pc.note(n, nowNS()-start)
 		rows = rows[n*l.stride:]
 		l.commit(p, dst, buf, n, last && len(rows) == 0)

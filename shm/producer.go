@@ -6,6 +6,8 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
+
+	"github.com/ringside-bpf/ringside/shm/nontemporal"
 )
 
 // Producer publishes the frames of one source. It is used by one goroutine at a
@@ -80,6 +82,24 @@ func (r *Producer) Claim(ctx context.Context, least, most int) ([]byte, error) {
 	// and not when it is whole and somebody waits for it.
 	wipe(r.p.data[from : from+8])
 	return r.p.data[from+HeaderBytes : from+c.cap : from+c.cap], nil
+}
+
+// A copy goes past the caches if it is at least farFill long, and the ring farRing:
+// what fits into one processor's caches is better left there.
+const (
+	farFill = 8 << 10
+	farRing = 8 << 20
+)
+
+// Fill copies from into to, a part of the open claim that is as long. What is long
+// goes past this processor's caches: it will be read by others, and what it takes
+// the place of was, the last time round, so to store it would be to fetch it first.
+func (r *Producer) Fill(to, from []byte) {
+	if len(from) < farFill || r.p.geometry.DataBytes < farRing {
+		copy(to, from)
+		return
+	}
+	nontemporal.Copy(to, from)
 }
 
 // Commit publishes the open claim: in the order of the claims, whole or not at

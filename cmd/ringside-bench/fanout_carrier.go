@@ -63,7 +63,7 @@ func (c ringCarrier) send(ctx context.Context, frame []byte, f reader.Frame) err
 	if err != nil {
 		return err
 	}
-	copy(to, frame)
+	c.into.Fill(to, frame)
 	c.into.Commit(f)
 	return nil
 }

@@ -69,7 +69,7 @@ static uint64_t publish(uint32_t first, uint32_t last, uint64_t every_ns)
 		due.tv_nsec %= 1000000000;
 		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL);
 		uint64_t before = processor_ns();
-		memcpy(scans + scan % 2 * slot, own, rows * (KEY + VALUE));
+		put_rows(scans + scan % 2 * slot, own, rows * (KEY + VALUE));
 		atomic_store(newest, scan);
 		syscall(SYS_futex, newest, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 		took += processor_ns() - before;

@@ -73,7 +73,7 @@ struct Publisher {
                 .and_then([&](auto& chunk) {
                     Header h{scan, mem.size() / (KEY + VALUE)};
                     memcpy(chunk, &h, sizeof(h));
-                    memcpy(static_cast<uint8_t*>(chunk) + HEADER, mem.data(), mem.size());
+                    put_rows(static_cast<uint8_t*>(chunk) + HEADER, mem.data(), mem.size());
                     port.publish(chunk);
                     sent = true;
                 })

@@ -1,11 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What every consumer in C and C++ does with rows, wherever they come from. */
+/* What every program in C and C++ here does with rows, wherever they come from. */
 #ifndef RINGSIDE_BENCH_ROWS_H
 #define RINGSIDE_BENCH_ROWS_H
 
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+/* Copies rows to where others will read them, past the caches of this processor, as
+ * a publisher of ringside does (shm/nontemporal). The last store is in order with
+ * all that come after it. */
+static inline void put_rows(uint8_t *to, const uint8_t *from, size_t bytes)
+{
+#if defined(__SSE2__)
+	size_t head = -(uintptr_t)to % 64 < bytes ? -(uintptr_t)to % 64 : bytes;
+	memcpy(to, from, head);
+	for (to += head, from += head, bytes -= head; bytes >= 64; to += 64, from += 64, bytes -= 64)
+		for (size_t i = 0; i < 64; i += 16)
+			_mm_stream_si128((__m128i *)(void *)(to + i), _mm_loadu_si128((const __m128i *)(const void *)(from + i)));
+	_mm_sfence();
+#endif
+	memcpy(to, from, bytes);
+}
 
 /* Two words that are added at once. */
 typedef uint64_t rows_pair __attribute__((vector_size(16)));

@@ -25,6 +25,8 @@ type destination struct {
 	begun    *shm.Producer                // where the last went
 }
 
+var _ reader.Filler = (*destination)(nil)
+
 // scanned ends the stay on one producer. A scan must not be split over two
 // rings: neither would have its beginning and its end.
 func (d *destination) scanned() { d.producer = nil }
@@ -80,5 +82,8 @@ func (d *destination) Commit(f reader.Frame) {
 		Scan: f.Scan, TimeNS: uint64(f.TimeNS),
 	})
 }
+
+// Fill implements reader.Filler.
+func (d *destination) Fill(to, from []byte) { d.producer.Fill(to, from) }
 
 func (d *destination) Abort() { d.current().Abort() }
