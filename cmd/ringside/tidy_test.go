@@ -42,8 +42,9 @@ const (
 )
 
 var importRules = []importRule{
-	{folder: "shm", ours: []string{"shm/fence", "shm/monotonic"}, theirs: []string{xsys}},
+	{folder: "shm", ours: []string{"shm/fence", "shm/monotonic", "shm/nontemporal"}, theirs: []string{xsys}},
 	{folder: "shm/fence"},
+	{folder: "shm/nontemporal"},
 	{folder: "shm/monotonic", theirs: []string{xsys}},
 	{folder: "shm/schema"},
 	{folder: "shm/handoff", ours: []string{"shm", "shm/monotonic"}, theirs: []string{xsys}},
