@@ -125,6 +125,17 @@ func (c *Cursor) Peek() (h Header, payload []byte, lost Loss, s Status) {
 	return h, nil, lost, Lapped
 }
 
+// Linger looks at head until there is something new, looks times at most, and
+// reports whether there is. It is for who waits awake.
+func (c *Cursor) Linger(looks int) bool {
+	for range looks {
+		if c.ring.shared.head.Load() != c.pos.Offset {
+			return true
+		}
+	}
+	return false
+}
+
 // nothing tells an idle ring from one that has ended. The state is stored after
 // the final head, so head is loaded once more behind it.
 func (c *Cursor) nothing(head uint64) Status {

@@ -130,3 +130,20 @@ func FuzzCursor(f *testing.F) {
 		}
 	})
 }
+
+func TestLinger(t *testing.T) {
+	p := newTestRing(t, 16<<10)
+	r := addSource(t, p, "s")
+	c := NewCursor(p.Ring(), Position{}, StartOldest, AnySource)
+	if c.Linger(1000) {
+		t.Error("something is new in an empty ring")
+	}
+	publishRows(t, r, 0, 1, FlagFirst|FlagLast)
+	if !c.Linger(1) {
+		t.Error("nothing is new behind a frame")
+	}
+	readAll(t, c, make([]byte, p.Geometry().LargestFrame))
+	if c.Linger(1) {
+		t.Error("something is new behind the last frame")
+	}
+}

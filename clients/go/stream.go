@@ -163,6 +163,10 @@ func kindOf(k shm.Kind) Kind {
 	return 0
 }
 
+// busyLooks is how often a busy consumer looks at the ring between two looks at the
+// clock, each of which takes as long as many of them: half a microsecond.
+const busyLooks = 512
+
 // nothing deals with a ring that has no next frame: sleep, or leave it.
 func (s *Subscription) nothing(ctx context.Context, status shm.Status) {
 	if s.file != "" {
@@ -180,6 +184,7 @@ func (s *Subscription) nothing(ctx context.Context, status shm.Status) {
 	case status == shm.Empty && s.hungUp:
 		s.leave(false)
 	case status == shm.Empty && s.opts.Busy && !s.late():
+		s.cursor.Linger(busyLooks)
 	case status == shm.Empty:
 		s.wait(ctx)
 	}
