@@ -104,7 +104,7 @@ func (b *bench) fanout(ctx context.Context, plan fanPlan) (*result, error) {
 		for _, consumers := range plan.consumers {
 			err := b.part(func(b *bench) error {
 				f := &fan{bench: b, fanPlan: plan, native: n, n: consumers, path: path}
-				more, figures, err := f.measure(ctx, 2*len(plan.consumers)+1)
+				more, figures, err := f.measure(ctx)
 				rows = append(rows, more...)
 				r.Figures = append(r.Figures, figures...)
 				return err
@@ -115,7 +115,7 @@ func (b *bench) fanout(ctx context.Context, plan fanPlan) (*result, error) {
 		}
 	}
 	err = b.part(func(b *bench) error {
-		more, figures, err := b.measureEvents(ctx, 2*len(plan.consumers)+1)
+		more, figures, err := b.measureEvents(ctx, plan.shares())
 		rows = append(rows, more...)
 		r.Figures = append(r.Figures, figures...)
 		return err
@@ -128,8 +128,15 @@ func (b *bench) fanout(ctx context.Context, plan fanPlan) (*result, error) {
 	return r, nil
 }
 
+// figureShares is how much more time is spent where figures are made.
+const figureShares = 3
+
+// shares is into how many parts the time goes: one for each number of consumers on
+// each path, more for the one of the figures, and one for events.
+func (p fanPlan) shares() int { return 2*(len(p.consumers)+figureShares-1) + 1 }
+
 // measure races all contenders of a path with so many consumers.
-func (f *fan) measure(ctx context.Context, share int) ([]fanoutRow, []figure, error) {
+func (f *fan) measure(ctx context.Context) ([]fanoutRow, []figure, error) {
 	sides, err := f.sides(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -139,7 +146,10 @@ func (f *fan) measure(ctx context.Context, share int) ([]fanoutRow, []figure, er
 		list = append(list, interleave.Contender[fanned]{Name: s.name,
 			Pass: func(ctx context.Context, _ int) (fanned, error) { return s.window(ctx, f.fanPlan) }})
 	}
-	o := f.rounds(fmt.Sprintf("%s, %d consumers", f.path, f.n), share)
+	o := f.rounds(fmt.Sprintf("%s, %d consumers", f.path, f.n), f.shares())
+	if f.n == figureConsumers {
+		o.For *= figureShares
+	}
 	o.PassFor = 0 // a window has a length of its own
 	samples, err := interleave.Run(ctx, list, o)
 	if err != nil {
