@@ -64,10 +64,18 @@ func BenchmarkChanges(b *testing.B) {
 			b.ReportMetric(median(ours)/float64(bc.entries), "ns/row")
 			b.ReportMetric(median(theirs)/float64(bc.entries), "full-ns/row")
 			b.ReportMetric(median(ours)/median(theirs), "cpu-ratio")
+			b.ReportMetric(float64(total(ours))/float64(total(theirs)), "cpu-ratio-of-all")
 			b.ReportMetric(100*float64(ourBytes)/float64(theirBytes), "%-of-bytes")
 			b.ReportMetric(float64(after.HistoryBytes)/float64(bc.entries), "history-B/row")
 		})
 	}
+}
+
+func total(d []time.Duration) (all time.Duration) {
+	for _, x := range d {
+		all += x
+	}
+	return all
 }
 
 func median(d []time.Duration) float64 {
