@@ -5,6 +5,7 @@ package changes
 import (
 	"encoding/binary"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -23,7 +24,16 @@ func TestHistory(t *testing.T) {
 	for range 200 {
 		for range random.IntN(100) {
 			a, b := random.IntN(len(order)), random.IntN(len(order))
-			order[a], order[b] = order[b], order[a]
+			switch random.IntN(8) {
+			case 0: // all between the two move by one
+				key := order[a]
+				order = slices.Insert(slices.Delete(order, a, a+1), b, key)
+			case 1: // many change places
+				a, b = min(a, b), max(a, b)
+				order = append(append(order[a:b:b], order[:a]...), order[b:]...)
+			default:
+				order[a], order[b] = order[b], order[a]
+			}
 		}
 		gone := order[len(order)-random.IntN(20):]
 		met := order[:len(order)-len(gone)]
@@ -48,20 +58,36 @@ func TestHistory(t *testing.T) {
 		}
 		h.bent += random.IntN(2) * h.rows // straighten now or later
 		h.bentBefore = h.bent
+		before := leapsOf(h, len(met))
 		if h.straighten(); h.bent == 0 {
 			straight++
 			slot := h.first
 			for k, key := range met {
-				if slot != uint32(k) || !h.holds(slot, word(key)) {
+				if slot == none || !h.holds(slot, word(key)) {
 					t.Fatalf("key %d is not the %dth, in slot %d", key, k, slot)
 				}
 				slot = *h.next(slot)
+			}
+			if after := leapsOf(h, len(met)); slot != none || after > before {
+				t.Fatalf("the chain goes on to %d, %d leaps, %d before", slot, after, before)
 			}
 		}
 	}
 	if h.drop(); straight == 0 || budget.Used() != 0 {
 		t.Fatalf("%d times straight, %d bytes", straight, budget.Used())
 	}
+}
+
+// leapsOf counts the rows that are not followed in memory by the next one, of so many.
+func leapsOf(h *history, rows int) (n int) {
+	slot := h.first
+	for range rows - 1 {
+		if *h.next(slot) != slot+1 {
+			n++
+		}
+		slot = *h.next(slot)
+	}
+	return n
 }
 
 func word(n uint64) []byte { return binary.LittleEndian.AppendUint64(nil, n) }

@@ -12,13 +12,22 @@ const (
 	restlessShare = 16
 )
 
+// placed marks a slot, while rows are put in order, whose row is where it stays.
+const placed = 4
+
+// leap is a place where the chain does not lead to the next slot.
+type leap struct{ from, to uint32 }
+
 // straighten puts rows into memory in the order in which the last scan met
 // them, if that has become too much of a leap. Where owners update rows in place
-// it never happens; the kernel's own update of a hash moves the row to the front
-// of its bucket.
+// it never happens; the kernel's own update of a hash moves the row to another
+// place.
 //
-// It sorts the chain in place, as MacLaren did (Knuth 5.2, exercise 12): a slot
-// that was left says in next where its row has gone to.
+// It walks along the chain, and what should stand behind a row changes places with
+// what stands there, if neither begins a run of rows that are in order already: an
+// update leaves a hole here and fills one there, so all that is between the two
+// stands one place from where it stood, and is in order all the same. To move it
+// would be to move a third of all rows for the sake of a few leaps.
 func (h *history) straighten() {
 	restless := (h.bent - h.bentBefore) * restlessShare
 	h.bentBefore = h.bent
@@ -27,45 +36,98 @@ func (h *history) straighten() {
 		return
 	}
 	h.bent, h.bentBefore = 0, 0
-	slot := h.first
-	for k := uint32(0); k < uint32(h.met); k++ {
-		for slot < k {
+	var leaps []leap
+	before, slot := none, h.first
+	for n := 0; n < h.met; {
+		// A row that had to make room: next says where it has gone to.
+		for *h.stamp(slot) == placed {
 			slot = *h.next(slot)
 		}
-		if slot == k {
-			c, i := h.at(k)
-			n := c.straight(i, k, int(uint32(h.met)-k)) // mostly all of them
-			slot, k = c.next[i+n-1], k+uint32(n)-1
+		switch want := before + 1; { // of none, 0
+		case slot == want:
+		case h.loose(slot) && h.yields(want):
+			after := *h.next(slot)
+			h.swap(slot, want)
+			*h.next(slot), *h.next(want) = *h.next(want), slot
+			*h.stamp(want) = placed
+			before, slot = want, after
+			n++
 			continue
+		default:
+			leaps = append(leaps, leap{before, slot})
 		}
-		next := *h.next(slot)
-		h.swap(slot, k)
-		*h.next(slot), *h.next(k) = *h.next(k), slot
-		slot = next
+		run := h.settle(slot, h.met-n)
+		before, slot = slot+uint32(run)-1, *h.next(slot + uint32(run) - 1)
+		n += run
 	}
-	h.relink()
+	h.relink(before, leaps)
 }
 
-// relink makes the chain follow memory, and finds the free slots again.
-func (h *history) relink() {
-	met := uint32(h.met)
+// settle marks a slot as placed, and those that follow it in memory as in the chain.
+// It returns how many.
+func (h *history) settle(slot uint32, most int) (n int) {
+	c, i := h.at(slot)
+	stamp, next := c.stamp[i:], c.next[i:]
+	for most = min(most, len(stamp)); n < most && (n == 0 || stamp[n] == h.age); {
+		stamp[n] = placed
+		n++
+		if next[n-1] != slot+uint32(n) {
+			break
+		}
+	}
+	return n
+}
+
+// loose reports whether a row is followed by none that should follow it.
+func (h *history) loose(slot uint32) bool { return *h.next(slot) != slot+1 }
+
+// yields reports whether a slot can be had: it is free, or what is there is loose
+// or in no chain.
+func (h *history) yields(slot uint32) bool {
+	if slot >= h.slots {
+		return false
+	}
+	stamp := *h.stamp(slot)
+	return stamp != placed && (stamp != h.age || h.loose(slot))
+}
+
+// relink makes the chain follow memory, but for leaps, up to the last row, and finds
+// the free slots again.
+func (h *history) relink(last uint32, leaps []leap) {
 	h.first, h.free = none, none
+	if h.met > 0 {
+		h.first = 0
+	}
 	for at := range h.chunks {
 		c, base := &h.chunks[at], uint32(at)<<h.shift
-		for i := range c.next {
-			c.next[i] = base + uint32(i) + 1
+		for i, stamp := range c.stamp {
+			slot := base + uint32(i)
+			switch {
+			case slot >= h.slots: // never used
+			case stamp == placed:
+				c.stamp[i], c.next[i] = h.age, slot+1
+			case stamp == 0:
+				c.next[i], h.free = h.free, slot
+			default: // in no chain
+				c.next[i] = none
+			}
 		}
 	}
-	if met > 0 {
-		h.first, *h.next(met - 1) = 0, none
-	}
-	for k := met; k < h.slots; k++ {
-		c, i := h.at(k)
-		c.next[i] = none
-		if c.stamp[i] == 0 {
-			c.next[i], h.free = h.free, k
+	for _, l := range leaps {
+		if l.from == none {
+			h.first = l.to
+		} else {
+			*h.next(l.from) = l.to
 		}
 	}
+	if last != none {
+		*h.next(last) = none
+	}
+}
+
+func (h *history) stamp(slot uint32) *uint8 {
+	c, i := h.at(slot)
+	return &c.stamp[i]
 }
 
 func (h *history) next(slot uint32) *uint32 {
@@ -73,7 +135,7 @@ func (h *history) next(slot uint32) *uint32 {
 	return &c.next[i]
 }
 
-// swap exchanges two slots, of which the first is not free.
+// swap exchanges the rows of two slots, of which the first is not free.
 func (h *history) swap(a, b uint32) {
 	ca, ia := h.at(a)
 	cb, ib := h.at(b)
