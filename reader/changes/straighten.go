@@ -6,7 +6,7 @@ const (
 	// bentShare of the rows may stand elsewhere than behind the one before them
 	// in the chain, before memory is put in order: comparing leaps costs some 30
 	// ns a row, and moving a row ten times that.
-	bentShare = 32
+	bentShare = 128
 	// restlessShare of the rows in one scan is too much to be worth it: the order
 	// would not last.
 	restlessShare = 16
