@@ -145,7 +145,7 @@ func (s *Stage) abandon() {
 func (s *Stage) remember(t *Stats) {
 	t.HistoryBytes, t.Full = 0, s.full
 	if s.history != nil {
-		t.HistoryBytes = s.history.taken
+		t.HistoryBytes = s.history.bytes()
 	}
 }
 

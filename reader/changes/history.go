@@ -16,15 +16,16 @@ const chunkBytes = 64 << 10
 // indexBytes bounds what a row takes in the index, just after it has doubled.
 const indexBytes = 22
 
-// metaBytes is what a slot takes beside its row.
-const metaBytes = 4 + 1
+// metaBytes is what a slot takes beside its row, rounded up.
+const metaBytes = 4 + 1 + 1
 
 // chunk is memory for some rows. A chunk never moves, so that a map that grows
 // costs no copying.
 type chunk struct {
-	rows  []byte   // key and value, each on 8 bytes, zero between
-	next  []uint32 // the slot whose row came next, when last looked at; of a free slot, the next free one
-	stamp []uint8  // age of the scan that met the row; 0: the slot is free
+	rows   []byte   // key and value, each on 8 bytes, zero between
+	next   []uint32 // the slot whose row came next, when last looked at; of a free slot, the next free one
+	stamp  []uint8  // age of the scan that met the row; 0: the slot is free
+	onward []uint64 // a bit a slot: it is not free, and next is the slot behind it
 }
 
 // history holds every row as it was last published.
@@ -39,7 +40,8 @@ type history struct {
 	keyStride, stride  int
 	shift              int // slots a chunk, as a power of two
 	budget             *Budget
-	taken              int64
+	taken              int64 // of it, beside slabs
+	slabs              slabs
 
 	chunks []chunk
 	index  index
@@ -50,8 +52,9 @@ type history struct {
 	passed int // rows of this scan, with those met twice
 	bent   int // places where the chain was corrected since it was straight
 
-	bentBefore int   // of them, before this scan
-	age        uint8 // of this scan
+	bentBefore int                // of them, before this scan
+	age        uint8              // of this scan
+	ages       [2][wordRows]uint8 // the one before and this one, repeated
 
 	spare  []byte // one row
 	first  uint32 // where the chain begins
@@ -86,15 +89,22 @@ func rowCost(keySize, valueSize int) int64 {
 	return int64(round8(keySize) + round8(valueSize) + metaBytes + indexBytes)
 }
 
+// bytes is the memory it takes.
+func (h *history) bytes() int64 { return h.taken + h.slabs.bytes() }
+
 // drop gives all memory back.
 func (h *history) drop() {
 	h.budget.give(h.taken)
+	h.slabs.drop(h.budget)
 	h.taken, h.chunks, h.index.table = 0, nil, nil
 }
 
 // begin makes ready for a scan.
 func (h *history) begin() {
 	h.age = h.age%3 + 1
+	for i := range wordRows {
+		h.ages[0][i], h.ages[1][i] = h.previous(), h.age
+	}
 	h.met, h.passed, h.before, h.expect = 0, 0, none, h.first
 }
 
@@ -139,7 +149,7 @@ func (h *history) meet(key, value []byte) (uint32, verdict) {
 				return none, homeless
 			}
 			c, i := h.at(slot)
-			c.next[i] = h.expect
+			c.lead(i, slot, h.expect)
 			h.link(slot)
 			copy(c.rows[i*h.stride+h.keyStride:][:h.valueSize], value)
 			h.pass(slot, c, i)
@@ -163,7 +173,17 @@ func (h *history) link(slot uint32) {
 	if h.before == none {
 		h.first = slot
 	} else if c, i := h.at(h.before); slot != h.before {
-		c.next[i] = slot
+		c.lead(i, h.before, slot)
+	}
+}
+
+// lead makes the chain go from the i-th row, which has the number slot, to another.
+func (c *chunk) lead(i int, slot, next uint32) {
+	c.next[i] = next
+	if bit := uint64(1) << (i % wordRows); next == slot+1 {
+		c.onward[i/wordRows] |= bit
+	} else {
+		c.onward[i/wordRows] &^= bit
 	}
 }
 
@@ -204,13 +224,27 @@ func (h *history) insert(key []byte) uint32 {
 // extend adds a chunk.
 func (h *history) extend() bool {
 	slots := 1 << h.shift
-	need := int64(slots) * int64(h.stride+metaBytes)
-	if h.slots > none-uint32(slots)-1 || !h.budget.take(need) {
+	if h.slots > none-uint32(slots)-1 {
+		return false
+	}
+	var rows []byte
+	need := int64(slots) * metaBytes
+	if h.taken > 2*slabBytes { // or too much of a slab could be left over
+		rows = h.slabs.cut(slots*h.stride, h.budget)
+	}
+	if rows == nil {
+		need += int64(slots * h.stride)
+	}
+	if !h.budget.take(need) {
 		return false
 	}
 	h.taken += need
+	if rows == nil {
+		rows = make([]byte, slots*h.stride)
+	}
 	h.chunks = append(h.chunks, chunk{
-		rows: make([]byte, slots*h.stride), next: make([]uint32, slots), stamp: make([]uint8, slots),
+		rows: rows, next: make([]uint32, slots), stamp: make([]uint8, slots),
+		onward: make([]uint64, (slots+wordRows-1)/wordRows),
 	})
 	return true
 }
@@ -220,6 +254,7 @@ func (h *history) remove(slot uint32) {
 	h.index.remove(h.row(slot)[:h.keySize], slot)
 	c, i := h.at(slot)
 	c.stamp[i] = 0
+	c.lead(i, slot, none) // where it is not the list of free ones
 	c.next[i], h.free = h.free, slot
 	h.rows--
 }

@@ -2,11 +2,15 @@
 
 package changes
 
-import "github.com/ringside-bpf/ringside/reader"
+import (
+	"math/bits"
 
-// blockRows are compared at once: few, as one that has changed makes it
-// necessary to look for it.
-const blockRows = 16
+	"github.com/ringside-bpf/ringside/reader"
+)
+
+// wordRows are compared at once, at most: as many as one word tells of that they
+// follow each other.
+const wordRows = 64
 
 // run passes rows, one after the other, as long as each is where it should be
 // and what it was. Nearly all of them are, so this is what a scan costs. It
@@ -17,7 +21,7 @@ func (h *history) run(keys, values []byte, f *reader.Frame, rows int) (n int) {
 	alike := f.Keys.Stride == h.stride && f.Values.Stride == h.stride && f.Values.Offset == f.Keys.Offset+h.keyStride
 	for n < rows && h.expect != none {
 		c, i := h.at(h.expect)
-		block := c.straight(i, h.expect, min(blockRows, rows-n))
+		block := c.straight(i, rows-n)
 		var same int
 		if known := c.rows[i*h.stride:][:block*h.stride]; alike {
 			same = sameRows(known, keys[n*h.stride:][:len(known)], h.stride)
@@ -32,18 +36,14 @@ func (h *history) run(keys, values []byte, f *reader.Frame, rows int) (n int) {
 	return n
 }
 
-// straight counts rows from the i-th on, which has the number slot, that follow
-// each other in memory as in the chain.
-func (c *chunk) straight(i int, slot uint32, most int) (n int) {
-	stamp, next := c.stamp[i:], c.next[i:]
-	most = min(most, len(stamp))
-	for n < most && stamp[n] != 0 {
-		n++
-		if next[n-1] != slot+uint32(n) {
-			break
-		}
+// straight counts rows from the i-th on that follow each other in memory as in the
+// chain, but not all of them.
+func (c *chunk) straight(i, most int) int {
+	n := bits.TrailingZeros64(^(c.onward[i/wordRows] >> (i % wordRows)))
+	if n == 0 && c.stamp[i] != 0 { // from here the chain leads elsewhere
+		n = 1
 	}
-	return n
+	return min(n, most)
 }
 
 // sameRows counts the rows up to the first that differs.
@@ -76,10 +76,15 @@ func (h *history) passAll(c *chunk, i, n int) {
 		return
 	}
 	stamp := c.stamp[i:][:n]
-	for j, age := range stamp {
-		if age != h.age {
-			stamp[j] = h.age
-			h.met++
+	if string(stamp) == string(h.ages[0][:n]) {
+		copy(stamp, h.ages[1][:n])
+		h.met += n
+	} else {
+		for j, age := range stamp {
+			if age != h.age {
+				stamp[j] = h.age
+				h.met++
+			}
 		}
 	}
 	h.passed += n

@@ -2,6 +2,8 @@
 
 package changes
 
+import "bytes"
+
 const (
 	// bentShare of the rows may stand elsewhere than behind the one before them
 	// in the chain, before memory is put in order: comparing leaps costs some 30
@@ -14,6 +16,8 @@ const (
 
 // placed marks a slot, while rows are put in order, whose row is where it stays.
 const placed = 4
+
+var allPlaced = [wordRows]uint8(bytes.Repeat([]byte{placed}, wordRows))
 
 // leap is a place where the chain does not lead to the next slot.
 type leap struct{ from, to uint32 }
@@ -48,7 +52,8 @@ func (h *history) straighten() {
 		case h.loose(slot) && h.yields(want):
 			after := *h.next(slot)
 			h.swap(slot, want)
-			*h.next(slot), *h.next(want) = *h.next(want), slot
+			h.lead(slot, *h.next(want))
+			h.lead(want, slot)
 			*h.stamp(want) = placed
 			before, slot = want, after
 			n++
@@ -63,18 +68,13 @@ func (h *history) straighten() {
 	h.relink(before, leaps)
 }
 
-// settle marks a slot as placed, and those that follow it in memory as in the chain.
-// It returns how many.
-func (h *history) settle(slot uint32, most int) (n int) {
+// settle marks a slot as placed, and some of those that follow it in memory as in
+// the chain, none of which can have made room: that happens only behind the row
+// that was placed last. It returns how many.
+func (h *history) settle(slot uint32, most int) int {
 	c, i := h.at(slot)
-	stamp, next := c.stamp[i:], c.next[i:]
-	for most = min(most, len(stamp)); n < most && (n == 0 || stamp[n] == h.age); {
-		stamp[n] = placed
-		n++
-		if next[n-1] != slot+uint32(n) {
-			break
-		}
-	}
+	n := c.straight(i, most)
+	copy(c.stamp[i:][:n], allPlaced[:])
 	return n
 }
 
@@ -99,17 +99,12 @@ func (h *history) relink(last uint32, leaps []leap) {
 		h.first = 0
 	}
 	for at := range h.chunks {
-		c, base := &h.chunks[at], uint32(at)<<h.shift
-		for i, stamp := range c.stamp {
-			slot := base + uint32(i)
-			switch {
-			case slot >= h.slots: // never used
-			case stamp == placed:
-				c.stamp[i], c.next[i] = h.age, slot+1
-			case stamp == 0:
-				c.next[i], h.free = h.free, slot
-			default: // in no chain
-				c.next[i] = none
+		for c, i := &h.chunks[at], 0; i < len(c.stamp); i += wordRows {
+			// Mostly there is nothing to mend.
+			if stamp := c.stamp[i:]; c.onward[i/wordRows] == ^uint64(0) && [wordRows]uint8(stamp) == allPlaced {
+				copy(stamp, h.ages[1][:])
+			} else {
+				h.relinkWord(c, i, uint32(at)<<h.shift+uint32(i))
 			}
 		}
 	}
@@ -117,12 +112,34 @@ func (h *history) relink(last uint32, leaps []leap) {
 		if l.from == none {
 			h.first = l.to
 		} else {
-			*h.next(l.from) = l.to
+			h.lead(l.from, l.to)
 		}
 	}
 	if last != none {
-		*h.next(last) = none
+		h.lead(last, none)
 	}
+}
+
+// relinkWord does it for the rows from the i-th of a chunk on, which has the number
+// slot, that one word tells of.
+func (h *history) relinkWord(c *chunk, i int, slot uint32) {
+	for last := min(i+wordRows, len(c.stamp)); i < last && slot < h.slots; i, slot = i+1, slot+1 {
+		switch c.stamp[i] {
+		case placed:
+			c.stamp[i] = h.age
+			c.lead(i, slot, slot+1)
+		case 0:
+			c.lead(i, slot, none)
+			c.next[i], h.free = h.free, slot
+		default: // in no chain
+			c.lead(i, slot, none)
+		}
+	}
+}
+
+func (h *history) lead(slot, next uint32) {
+	c, i := h.at(slot)
+	c.lead(i, slot, next)
 }
 
 func (h *history) stamp(slot uint32) *uint8 {
