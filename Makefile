@@ -50,7 +50,7 @@ as-root := $(filter 0,$(shell id -u))
 private := $(if $(as-root),$(shell unshare --mount --propagation private true 2>/dev/null && \
 	echo unshare --mount --propagation private))
 
-.PHONY: help build check-go test test-race test-plain demo generate lint fuzz bench bench-report size cross docs install clean
+.PHONY: help build check-go test test-race test-plain test-offline demo generate lint fuzz bench bench-report size cross docs install clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -99,6 +99,10 @@ test-plain: check-go
 		$$python -c 'import numpy, pandas' 2>/dev/null || echo "no python3-numpy and python3-pandas: leaving out Python with them"
 	@command -v gcc >/dev/null || echo "no C compiler: leaving out the C client (go test -v ./clients/c says what)"
 	$(private) $(GO) test -count=1 -timeout 10m ./...
+
+# Alone: whoever else runs meanwhile may be bound to that CPU.
+test-offline: check-go ## reading while a CPU of this machine is away, for seconds; needs root
+	RINGSIDE_OFFLINE_CPU=1 $(private) $(GO) test -count=1 -timeout 2m -run OfflineCPU ./reader
 
 demo: bin/ringside ## the whole product in ten seconds; needs root
 	bin/ringside demo $(ARGS)
