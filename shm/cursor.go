@@ -130,10 +130,20 @@ func (c *Cursor) Peek() (h Header, payload []byte, lost Loss, s Status) {
 func (c *Cursor) Linger(looks int) bool {
 	for range looks {
 		if c.ring.shared.head.Load() != c.pos.Offset {
+			c.fetch()
 			return true
 		}
 	}
 	return false
+}
+
+// fetch asks for the lines that Peek will look at, so that they come while the
+// caller is on its way there. Nothing is made of them.
+func (c *Cursor) fetch() {
+	at := c.pos.Offset & c.ring.mask
+	c.ring.data.word(at).Load()
+	c.ring.data.word((at + HeaderBytes) & c.ring.mask).Load()
+	c.ring.shared.hw.Load()
 }
 
 // nothing tells an idle ring from one that has ended. The state is stored after
