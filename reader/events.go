@@ -30,8 +30,8 @@ type EventDestination interface {
 	// Add copies events of one length into the frame, count of them and one every
 	// stride bytes, and says how many of them it had room for.
 	Add(events []byte, length, stride, count int) (added int)
-	// Commit makes the frame visible; timeNS is CLOCK_MONOTONIC.
-	Commit(timeNS int64)
+	// Commit makes the frame visible.
+	Commit()
 	// Abort gives the frame up; nothing becomes visible.
 	Abort()
 }

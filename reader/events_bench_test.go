@@ -42,7 +42,7 @@ func (d *benchFrames) Add(events []byte, length, stride, count int) (added int) 
 	return added
 }
 
-func (d *benchFrames) Commit(int64) {
+func (d *benchFrames) Commit() {
 	d.total += d.events
 }
 

@@ -139,7 +139,7 @@ func (e *Events) move(ctx context.Context, dst EventDestination, run ringbuf.Run
 		e.shared()
 		return true, nil
 	}
-	dst.Commit(nowNS())
+	dst.Commit()
 	e.release()
 	e.stats.moved(events, bytes)
 	return true, nil

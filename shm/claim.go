@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ringside-bpf/ringside/shm/fence"
+	"github.com/ringside-bpf/ringside/shm/monotonic"
 )
 
 // claim is room in the ring that one producer is filling. Claims wait in a FIFO
@@ -185,6 +186,9 @@ func (p *Publisher) publish(d *claim) (ring bool) {
 	if d.length > 0 {
 		h := &d.header
 		h.Length, h.Seq, h.RowsBefore = uint32(d.length), p.seq, p.rows
+		if h.TimeNS == 0 { // nothing comes after it but the stores that publish
+			h.TimeNS = monotonic.Now()
+		}
 		w := h.encode()
 		p.data.store(p.head&p.mask, &w)
 		p.index()

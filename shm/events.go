@@ -146,12 +146,12 @@ func (e *EventPacker) Room() int {
 func EventBytes(n int) int { return (n+eventAlign-1)&^(eventAlign-1) + eventEntryBytes }
 
 // Content writes the table and describes the frame for Producer.Commit.
-func (e *EventPacker) Content(timeNS uint64) Content {
+func (e *EventPacker) Content() Content {
 	for i, entry := range e.table {
 		binary.LittleEndian.PutUint64(e.claim[e.used+i*eventEntryBytes:], entry)
 	}
 	return Content{
 		Kind: KindEvents, Rows: uint32(len(e.table)), Bytes: e.used + len(e.table)*eventEntryBytes,
-		KeysOffset: uint32(e.used), KeyStride: eventEntryBytes, TimeNS: timeNS,
+		KeysOffset: uint32(e.used), KeyStride: eventEntryBytes,
 	}
 }

@@ -40,7 +40,7 @@ func TestEventsArePackedAndFound(t *testing.T) {
 			}
 		}
 		events := e.Events()
-		r.Commit(e.Content(7))
+		r.Commit(e.Content())
 		h, payload, _, s := c.Next(buf)
 		if s != Ready || int(h.Rows) != events || events == 0 || h.ValuesOffset != 0 || h.Flags != 0 {
 			t.Fatalf("%v (%v) %+v", s, c.Err(), h)
@@ -71,7 +71,7 @@ func TestEventsAreAddedTogether(t *testing.T) {
 		if added := b.Add(events, length, stride, 3) + b.Add(events[3*stride:], length, stride, 5); added != count {
 			t.Errorf("%d events of %d bytes added, %d one by one", added, length, count)
 		}
-		if a.Content(1) != b.Content(1) || !bytes.Equal(one, many) {
+		if a.Content() != b.Content() || !bytes.Equal(one, many) {
 			t.Errorf("%d bytes are laid out in another way", length)
 		}
 	}
@@ -86,13 +86,13 @@ func TestEventsAreAddedTogether(t *testing.T) {
 func TestEventsAtTheEdges(t *testing.T) {
 	var e EventPacker
 	e.Reset(make([]byte, 64))
-	if c := e.Content(0); c.Rows != 0 || c.Bytes != 0 || c.KeysOffset != 0 {
+	if c := e.Content(); c.Rows != 0 || c.Bytes != 0 || c.KeysOffset != 0 {
 		t.Errorf("%+v", c)
 	}
 	if room := e.Room(); room != 56 || EventBytes(room) != 64 || !add(&e, make([]byte, room)) || add(&e, nil) {
 		t.Errorf("room for %d bytes in 64", room)
 	}
-	if c := e.Content(0); c.Bytes != 64 || c.KeysOffset != 56 {
+	if c := e.Content(); c.Bytes != 64 || c.KeysOffset != 56 {
 		t.Errorf("%+v", c)
 	}
 }

@@ -27,7 +27,7 @@ type Header struct {
 	Seq          uint64 // counts the frames of the ring, pads not included
 	RowsBefore   uint64 // rows in all frames before this one
 	Scan         uint64 // counts the scans of this source
-	TimeNS       uint64 // CLOCK_MONOTONIC when the rows had been read
+	TimeNS       uint64 // CLOCK_MONOTONIC: see Content
 }
 
 // words is a header as it lies in memory.

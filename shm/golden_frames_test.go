@@ -210,7 +210,9 @@ func eventGoldens() []golden {
 				for _, n := range lengths {
 					add(&e, pattern(n))
 				}
-				r.Commit(e.Content(5_000_000_000))
+				c := e.Content()
+				c.TimeNS = 5_000_000_000
+				r.Commit(c)
 			}
 			return f.image()
 		}, end{Frames: 2, Rows: 7}},

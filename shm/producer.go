@@ -33,7 +33,7 @@ type Content struct {
 	ValuesOffset uint32
 	ValueStride  uint32
 	Scan         uint64
-	TimeNS       uint64 // CLOCK_MONOTONIC
+	TimeNS       uint64 // CLOCK_MONOTONIC when the rows had been read; 0: when all is ready to be seen
 }
 
 // Number is the source's place in the catalog.

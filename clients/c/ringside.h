@@ -178,7 +178,7 @@ struct ringside_batch {
 	const struct ringside_source *source; /* NULL unless ROWS, DELETES or EVENTS */
 	uint64_t seq;     /* number of the frame in its ring */
 	uint64_t scan;    /* number of the scan of its source */
-	uint64_t time_ns; /* CLOCK_MONOTONIC when the rows had been read */
+	uint64_t time_ns; /* CLOCK_MONOTONIC when the rows had been read, or the events were published */
 
 	const uint8_t *keys; /* ROWS and DELETES, else NULL */
 	uint32_t key_size;

@@ -84,7 +84,7 @@ type Batch struct {
 	Rows   int     // how many keys or events there are
 	Seq    uint64  // number of the frame in its ring
 	Scan   uint64  // number of the scan of its source
-	TimeNS uint64  // CLOCK_MONOTONIC when the rows had been read
+	TimeNS uint64  // CLOCK_MONOTONIC when the rows had been read, or the events were published
 
 	First    bool // first batch of a scan
 	Last     bool // last batch of a scan; it may hold no rows
@@ -130,7 +130,7 @@ func (b *Batch) Value(i int) []byte {
 	return b.payload[at : at+uint64(b.valueSize) : at+uint64(b.valueSize)]
 }
 
-// Time is the time of day when the rows had been read.
+// Time is the time of day of TimeNS.
 func (b *Batch) Time() time.Time { return time.Unix(0, int64(b.TimeNS)+b.realtimeDiff) }
 
 func outOfRange(i int, rows uint32) string {

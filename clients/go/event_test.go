@@ -13,7 +13,6 @@ import (
 	"testing"
 
 	"github.com/ringside-bpf/ringside/shm"
-	"github.com/ringside-bpf/ringside/shm/monotonic"
 	"github.com/ringside-bpf/ringside/shm/schema"
 )
 
@@ -46,7 +45,7 @@ func (f *feed) events(t testing.TB, events ...[]byte) {
 			t.Fatal("no room")
 		}
 	}
-	f.producer.Commit(packer.Content(monotonic.Now()))
+	f.producer.Commit(packer.Content())
 }
 
 func TestEvents(t *testing.T) {

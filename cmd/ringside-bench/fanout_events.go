@@ -283,7 +283,7 @@ func (p *packed) Add(events []byte, length, stride, count int) int {
 }
 
 // Commit implements reader.EventDestination.
-func (p *packed) Commit(timeNS int64) { p.into.Commit(p.packer.Content(uint64(timeNS))) }
+func (p *packed) Commit() { p.into.Commit(p.packer.Content()) }
 
 // Abort implements reader.EventDestination.
 func (p *packed) Abort() { p.into.Abort() }

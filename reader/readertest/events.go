@@ -78,9 +78,9 @@ func (e *Events) add(event []byte) bool {
 }
 
 // Commit implements reader.EventDestination.
-func (e *Events) Commit(timeNS int64) {
-	if !e.open || len(e.frame) == 0 || timeNS <= 0 {
-		e.tb.Errorf("commit of %d events at %d; a claim is open: %v", len(e.frame), timeNS, e.open)
+func (e *Events) Commit() {
+	if !e.open || len(e.frame) == 0 {
+		e.tb.Errorf("commit of %d events; a claim is open: %v", len(e.frame), e.open)
 	}
 	e.open = false
 	for _, event := range e.frame {

@@ -98,7 +98,7 @@ pub struct View<'a> {
     pub source_seq: u32,
     /// Number of the scan of its source.
     pub scan: u64,
-    /// CLOCK_MONOTONIC when the rows had been read.
+    /// CLOCK_MONOTONIC when the rows had been read, or the events were published.
     pub time_ns: u64,
     /// First batch of a scan.
     pub first: bool,
@@ -168,7 +168,7 @@ impl<'a> View<'a> {
         self.source.map_or("", |s| s.name.as_str())
     }
 
-    /// The time of day when the rows had been read.
+    /// The time of day of `time_ns`.
     pub fn time(&self) -> SystemTime {
         let ns = (self.time_ns as i64).wrapping_add(self.realtime_offset_ns);
         UNIX_EPOCH + Duration::from_nanos(ns.max(0) as u64)

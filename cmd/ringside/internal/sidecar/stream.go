@@ -159,8 +159,6 @@ func (d *eventDestination) Add(events []byte, length, stride, count int) int {
 	return d.packer.Add(events, length, stride, count)
 }
 
-func (d *eventDestination) Commit(timeNS int64) {
-	d.dst.producer.Commit(d.packer.Content(uint64(timeNS)))
-}
+func (d *eventDestination) Commit() { d.dst.producer.Commit(d.packer.Content()) }
 
 func (d *eventDestination) Abort() { d.dst.Abort() }

@@ -37,7 +37,7 @@ func BenchmarkEventFrames(b *testing.B) {
 						continue
 					}
 					if open {
-						d.Commit(1)
+						d.Commit()
 					}
 					if err := d.Claim(ctx, shm.EventBytes(size), 128<<10); err != nil {
 						b.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"github.com/ringside-bpf/ringside/cmd/ringside/internal/status"
 	"github.com/ringside-bpf/ringside/shm"
 	"github.com/ringside-bpf/ringside/shm/handoff"
+	"github.com/ringside-bpf/ringside/shm/monotonic"
 )
 
 // objects is where the type of the Submitter's records is described.
@@ -43,6 +44,7 @@ type tally struct {
 	a            *handoff.Attachment
 	c            *shm.Cursor
 	events, lost uint64
+	timeNS       uint64
 	next         map[uint32]uint64
 	buf          []byte
 	sum          byte
@@ -76,9 +78,10 @@ func (y *tally) until(total uint64) {
 
 func (y *tally) frame(h *shm.Header, payload []byte, lost shm.Loss) {
 	y.t.Helper()
-	if h.Kind != shm.KindEvents || h.Rows == 0 || h.Flags != 0 || h.Scan != 0 || h.TimeNS == 0 {
-		y.t.Fatalf("a frame of events is %+v", h)
+	if h.Kind != shm.KindEvents || h.Rows == 0 || h.Flags != 0 || h.Scan != 0 || h.TimeNS <= y.timeNS || h.TimeNS > monotonic.Now() {
+		y.t.Fatalf("a frame of events after one of %d is %+v", y.timeNS, h)
 	}
+	y.timeNS = h.TimeNS
 	y.lost += lost.Rows
 	for i := range int(h.Rows) {
 		event, ok := shm.Event(h, payload, i)
