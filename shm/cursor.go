@@ -43,8 +43,9 @@ type Loss struct {
 type Cursor struct {
 	ring    *Ring
 	pos     Position
-	resumed bool // the last step was a jump, so Seq may be higher than expected
-	lapped  bool // and so it was a lap that has not been counted yet
+	left    Position // of the frame that was left last
+	resumed bool     // the last step was a jump, so Seq may be higher than expected
+	lapped  bool     // and so it was a lap that has not been counted yet
 	source  uint16
 	start   Start
 	sizes   []rowSizes // by source
@@ -146,6 +147,14 @@ func (c *Cursor) fetch() {
 	c.ring.shared.hw.Load()
 }
 
+// Again is a cursor before the frame that was left last, to read it once more,
+// or a later one if that is gone. It reports to nobody.
+func (c *Cursor) Again() Cursor {
+	again := *c
+	again.pos, again.page = c.left, nil
+	return again
+}
+
 // nothing tells an idle ring from one that has ended. The state is stored after
 // the final head, so head is loaded once more behind it.
 func (c *Cursor) nothing(head uint64) Status {
@@ -172,6 +181,7 @@ func (c *Cursor) Advance() {
 	c.loss.Frames += c.pending.Frames
 	c.loss.Rows += c.pending.Rows
 	c.loss.Laps += c.pending.Laps
+	c.left = c.pos
 	c.pos.Offset += uint64(h.Length)
 	c.pos.Seq, c.pos.Rows = h.Seq+1, h.RowsBefore+uint64(h.Rows)
 	c.resumed, c.lapped = false, false

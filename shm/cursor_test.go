@@ -5,6 +5,7 @@ package shm
 import (
 	"errors"
 	"math"
+	"reflect"
 	"slices"
 	"testing"
 )
@@ -145,5 +146,56 @@ func TestLinger(t *testing.T) {
 	readAll(t, c, make([]byte, p.Geometry().LargestFrame))
 	if c.Linger(1) {
 		t.Error("something is new behind the last frame")
+	}
+}
+
+// The frame that was left is read once more, by whoever is to do that, and the cursor
+// knows nothing of it.
+func TestAgain(t *testing.T) {
+	p := newTestRing(t, 16<<10)
+	r := addSource(t, p, "s")
+	c := NewCursor(p.Ring(), Position{}, StartOldest, AnySource)
+	for i := range uint64(3) {
+		publishRows(t, r, i, 1, FlagFirst|FlagLast)
+		h, _, _, _ := c.Peek()
+		c.Advance()
+		before := *c
+		for range 2 {
+			again := c.Again()
+			got, payload, lost, s := again.Peek()
+			if s != Ready || got != h || lost != (Loss{}) || !again.Valid() {
+				t.Errorf("frame %d: %v %+v %+v", i, s, got, lost)
+			}
+			verifyRows(t, got, payload)
+			again.Advance()
+		}
+		if !reflect.DeepEqual(before, *c) {
+			t.Errorf("%+v, before %+v", *c, before)
+		}
+	}
+}
+
+func TestAgainOfWhatIsGone(t *testing.T) {
+	p := newTestRing(t, 16<<10)
+	r := addSource(t, p, "s")
+	c := NewCursor(p.Ring(), Position{}, StartOldest, AnySource)
+	again := c.Again()
+	if _, _, _, s := again.Peek(); s != Empty {
+		t.Errorf("an empty ring is %v", s)
+	}
+	publishRows(t, r, 0, 1, FlagFirst|FlagLast)
+	readAll(t, c, make([]byte, p.Geometry().LargestFrame))
+	for p.Totals().Head < 4*p.Geometry().DataBytes {
+		publishRows(t, r, 0, 8, FlagFirst|FlagLast)
+	}
+	before := *c
+	again = c.Again()
+	h, payload, lost, s := again.Peek()
+	if s != Ready || lost.Laps != 1 || h.Seq < 2 {
+		t.Errorf("%v %+v after %+v", s, h, lost)
+	}
+	verifyRows(t, h, payload)
+	if !reflect.DeepEqual(before, *c) {
+		t.Errorf("%+v, before %+v", *c, before)
 	}
 }

@@ -163,9 +163,9 @@ func kindOf(k shm.Kind) Kind {
 	return 0
 }
 
-// busyLooks is how often a busy consumer looks at the ring between two looks at the
-// clock, each of which takes as long as many of them: half a microsecond.
-const busyLooks = 512
+// busyLooks is how often a busy consumer looks at the ring before it looks at the
+// clock and rehearses: that takes less than a tenth of the time then.
+const busyLooks = 2048
 
 // nothing deals with a ring that has no next frame: sleep, or leave it.
 func (s *Subscription) nothing(ctx context.Context, status shm.Status) {
@@ -184,8 +184,26 @@ func (s *Subscription) nothing(ctx context.Context, status shm.Status) {
 	case status == shm.Empty && s.hungUp:
 		s.leave(false)
 	case status == shm.Empty && s.opts.Busy && !s.late():
-		s.cursor.Linger(busyLooks)
+		if !s.cursor.Linger(busyLooks) {
+			s.rehearse()
+		}
 	case status == shm.Empty:
 		s.wait(ctx)
 	}
+}
+
+// rehearse goes the way of a frame with the last one, and throws the result away.
+// It is for who waits awake: code and data that are used a thousand times a second
+// leave the nearest caches in between, and what is predicted is that there never is
+// a frame. The next one is in its reader's hands half a microsecond sooner.
+func (s *Subscription) rehearse() {
+	again := s.cursor.Again()
+	h, lent, _, status := again.Peek()
+	if status != shm.Ready || int(h.Source) >= len(s.sources) {
+		return
+	}
+	if src := s.admit(&h); src != nil {
+		s.frame.frame(src, &h, lent, s.ring().RealtimeOffsetNS())
+	}
+	again.Valid()
 }
