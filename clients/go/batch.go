@@ -113,8 +113,12 @@ func (b *Batch) Key(i int) []byte {
 	if uint(i) >= uint(b.rows) {
 		panic(outOfRange(i, b.rows))
 	}
-	at := uint64(b.keysAt) + uint64(i)*uint64(b.keyStride)
-	return b.payload[at : at+uint64(b.keySize) : at+uint64(b.keySize)]
+	return b.key(i)
+}
+
+// key is Key where i is known to be a row.
+func (b *Batch) key(i int) []byte {
+	return b.payload[uint64(b.keysAt)+uint64(i)*uint64(b.keyStride):][:b.keySize:b.keySize]
 }
 
 // Value is row i's value, all CPUs of it if the source is per CPU; nil in a
@@ -126,8 +130,12 @@ func (b *Batch) Value(i int) []byte {
 	if b.Kind != KindRows {
 		return nil
 	}
-	at := uint64(b.valuesAt) + uint64(i)*uint64(b.valueStride)
-	return b.payload[at : at+uint64(b.valueSize) : at+uint64(b.valueSize)]
+	return b.value(i)
+}
+
+// value is Value where i is known to be a row, and has a value.
+func (b *Batch) value(i int) []byte {
+	return b.payload[uint64(b.valuesAt)+uint64(i)*uint64(b.valueStride):][:b.valueSize:b.valueSize]
 }
 
 // Time is the time of day of TimeNS.

@@ -11,8 +11,9 @@ import "slices"
 // A slot may be noted twice. To know that it was would take a bit for each, and
 // for each change a wait for the memory of that bit.
 type changelog struct {
-	everything bool // too much to note: copy and compare all
-	slots      []uint32
+	everything bool     // too much to note: copy and compare all
+	slots      []uint32 // whose tag, key and value were written
+	values     []uint32 // whose value alone was, as most are
 	most       int
 }
 
@@ -22,7 +23,7 @@ const logShare = 8
 
 // begin starts a scan of changes on s.
 func (l *changelog) begin(s *store) {
-	l.slots, l.everything, l.most = l.slots[:0], false, s.room/logShare
+	l.slots, l.values, l.everything, l.most = l.slots[:0], l.values[:0], false, s.room/logShare
 }
 
 // all notes everything. There is no more to say until begin.
@@ -33,7 +34,15 @@ func (l *changelog) slot(i int) {
 		return
 	}
 	l.slots = append(l.slots, uint32(i))
-	l.everything = len(l.slots) > l.most
+	l.everything = len(l.slots)+len(l.values) > l.most
+}
+
+func (l *changelog) value(i int) {
+	if l.everything {
+		return
+	}
+	l.values = append(l.values, uint32(i))
+	l.everything = len(l.slots)+len(l.values) > l.most
 }
 
 // catchUp makes s, which the log's scan did not change, equal to from, which it
@@ -47,14 +56,18 @@ func (l *changelog) catchUp(s, from *store) {
 	for _, i := range l.slots {
 		s.copyRow(int(i), from, int(i))
 	}
+	for some := range slices.Chunk(l.values, block) {
+		s.copyValues(some, from)
+	}
 }
 
 // sorted is each of the slots, once.
 func (l *changelog) sorted() []uint32 {
+	l.slots = append(l.slots, l.values...)
 	slices.Sort(l.slots)
-	l.slots = slices.Compact(l.slots)
+	l.slots, l.values = slices.Compact(l.slots), l.values[:0]
 	return l.slots
 }
 
 // bytes is how much memory the log takes.
-func (l *changelog) bytes() int { return 4 * cap(l.slots) }
+func (l *changelog) bytes() int { return 4 * (cap(l.slots) + cap(l.values)) }

@@ -79,8 +79,8 @@ func (s *PerCPUSnapshot[K, V]) All() iter.Seq2[K, Slots[V]] {
 	return func(yield func(K, Slots[V]) bool) {
 		store := s.use()
 		cpus := store.cpus()
-		for i, tag := range store.tags {
-			if tag != 0 && !yield(*valueOf[K](store.key(i)), slotsOf[V](store.value(i), cpus)) {
+		for i := range store.taken {
+			if !yield(*valueOf[K](store.key(i)), slotsOf[V](store.value(i), cpus)) {
 				return
 			}
 		}

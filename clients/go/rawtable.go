@@ -82,8 +82,8 @@ func (s *RawSnapshot) Get(key []byte) []byte {
 func (s *RawSnapshot) All() iter.Seq2[[]byte, []byte] {
 	return func(yield func(key, value []byte) bool) {
 		store := s.use()
-		for i, tag := range store.tags {
-			if tag != 0 && !yield(store.key(i), store.value(i)) {
+		for i := range store.taken {
+			if !yield(store.key(i), store.value(i)) {
 				return
 			}
 		}

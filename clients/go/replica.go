@@ -30,7 +30,6 @@ type replica struct {
 	marked bool   // spare is marked as being written already
 	level  bool   // spare is what is shown
 	log    changelog
-	seen   uint8 // of no use, but for the compiler
 }
 
 func (r *replica) init(src *Source) {
@@ -102,64 +101,75 @@ func (r *replica) catchUp() {
 
 // put stores the rows of b in the scan, and reports whether there may be so many.
 func (r *replica) put(b *Batch, most int) bool {
-	var hashes [block]uint32
-	for i := range b.Rows {
+	var g guesses
+	for i := range int(b.rows) {
 		if i%block == 0 {
-			r.expect(b, i, &hashes)
+			r.expect(b, i, &g)
 		}
-		h, key := hashes[i%block], b.Key(i)
-		at, found := r.work.find(h, key)
+		h, key := g.hashes[i%block], b.key(i)
+		at, found := r.work.findNear(g.slots[i%block], h, key)
 		if !found && r.work.n == r.work.room {
 			if r.work.n >= most {
 				return false
 			}
 			r.grow(most)
+			r.expect(b, i-i%block, &g)
 			at, _ = r.work.find(h, key)
 		}
-		r.work.put(h, at, found, key, b.Value(i))
-		r.log.slot(at)
+		r.work.put(h, at, found, key, b.value(i))
+		if found {
+			r.log.value(at)
+		} else {
+			r.log.slot(at)
+		}
 	}
 	return true
 }
 
 // remove removes the rows of b from the scan.
 func (r *replica) remove(b *Batch) {
-	var hashes [block]uint32
-	for i := range b.Rows {
+	var g guesses
+	for i := range int(b.rows) {
 		if i%block == 0 {
-			r.expect(b, i, &hashes)
+			r.expect(b, i, &g)
 		}
-		r.work.remove(hashes[i%block], b.Key(i), &r.log)
+		r.work.remove(g.hashes[i%block], b.key(i), &r.log)
 	}
 }
 
 // block is for how many rows at once memory is asked.
 const block = 32
 
+// guesses are the hashes of a block of keys, and the slots where they are likely to
+// be, or to come.
+type guesses struct {
+	hashes [block]uint32
+	slots  [block]int
+}
+
 // expect looks where the rows of a batch will lie, as many as there are in a
-// block, and gives their hashes. In a table larger than the caches each of them
-// waits for memory, twice: so they wait together. The loops that wait are short
-// and call nothing, so that the processor has all of a block under way at once.
-func (r *replica) expect(b *Batch, from int, block *[block]uint32) {
-	s, hashes, seen := r.work, block[:min(len(block), b.Rows-from)], uint8(0)
+// block. In a table larger than the caches each of them waits for memory, twice: so
+// they wait together. The loops that wait are short and call nothing, so that the
+// processor has all of a block under way at once.
+func (r *replica) expect(b *Batch, from int, g *guesses) {
+	s, n, seen := r.work, min(block, int(b.rows)-from), uint8(0)
+	hashes, slots := g.hashes[:n], g.slots[:n]
 	for i := range hashes {
-		hashes[i] = s.seed.hash(b.Key(from + i))
-	}
-	if len(s.rows) == 0 { // there is none yet, or a row is nothing
-		return
+		hashes[i] = s.seed.hash(b.key(from + i))
 	}
 	for _, h := range hashes {
 		seen += s.tags[s.home(h)]
 	}
-	var starts [len(block)]int
 	for i, h := range hashes {
-		starts[i] = s.likely(h) * s.stride
+		slots[i] = s.likely(h)
 	}
-	rows, last := s.rows, s.stride-1
-	for _, start := range starts[:len(hashes)] {
-		seen += rows[start] + rows[start+last]
+	if rows, last := s.rows, s.stride-1; len(rows) > 0 { // else there is none yet, or a row is nothing
+		for _, at := range slots {
+			start := at * s.stride
+			seen += rows[start] + rows[start+last]
+		}
 	}
-	r.seen = seen
+	s.seen = seen
 }
 
 // grow makes room for more rows. Most maps never have more than a quarter of
@@ -235,10 +245,10 @@ func (r *replica) compare(old *store, f func(key, old, new []byte)) {
 		}
 		return
 	}
-	for i := range old.tags {
+	for i := range old.taken {
 		compareOld(old, now, i, f)
 	}
-	for i := range now.tags {
+	for i := range now.taken {
 		compareNow(old, now, i, f)
 	}
 }

@@ -49,7 +49,8 @@ type store struct {
 	timeNS   atomic.Uint64
 	realtime atomic.Int64 // to be added to timeNS
 
-	n int // rows; the writer's own
+	n    int   // rows; the writer's own
+	seen uint8 // of no use, but for the compiler
 }
 
 // minRoom is the number of rows to make room for when the first one is there.
@@ -93,6 +94,15 @@ func (s *store) value(at int) []byte {
 func (s *store) home(h uint32) int { return int(uint64(h)*uint64(len(s.tags)/group)>>32) * group }
 func tagOf(h uint32) uint8         { return uint8(h) | 0x80 }
 
+// taken are the slots that hold a row.
+func (s *store) taken(yield func(at int) bool) {
+	for i, tag := range s.tags {
+		if tag != 0 && !yield(i) {
+			return
+		}
+	}
+}
+
 // find is the slot of a key, or the one where it would be. It ends whatever the
 // tags are.
 func (s *store) find(h uint32, key []byte) (at int, ok bool) {
@@ -120,6 +130,20 @@ func (s *store) likely(h uint32) int {
 	from := s.home(h)
 	eight := binary.LittleEndian.Uint64(s.tags[from:])
 	return from + slotOf(withTag(eight, h)|^eight&highest)%group // slotOf(0) is group
+}
+
+// findNear is find where likely has said what to try first, and nothing was removed
+// since: so a slot that is empty still is the first one of the first group that is.
+func (s *store) findNear(likely int, h uint32, key []byte) (at int, ok bool) {
+	switch s.tags[likely] {
+	case 0:
+		return likely, false
+	case tagOf(h):
+		if sameKey(s.key(likely), key) {
+			return likely, true
+		}
+	}
+	return s.find(h, key)
 }
 
 // withTag marks, of the tags of a group, those of a hash, by the highest bit. The
@@ -170,6 +194,25 @@ func (s *store) copyRow(at int, from *store, slot int) {
 	copy(s.row(at), from.row(slot))
 }
 
+// copyValues makes the values of a block of slots what they are in another store of
+// the same room. All of them are asked for first: see replica.expect.
+func (s *store) copyValues(slots []uint32, from *store) {
+	size := uint(s.valueSize)
+	if size == 0 {
+		return
+	}
+	seen := uint8(0)
+	var starts [block]uint
+	for i, at := range slots {
+		starts[i] = uint(at)*uint(s.stride) + uint(s.valueAt)
+		seen += s.rows[starts[i]] + s.rows[starts[i]+size-1]
+	}
+	s.seen = seen
+	for _, start := range starts[:len(slots)] {
+		copy(s.rows[start:start+size], from.rows[start:start+size])
+	}
+}
+
 func (s *store) row(at int) []byte { return s.rows[at*s.stride:][:s.stride] }
 
 func (s *store) after(at int) int {
@@ -201,10 +244,7 @@ func (s *store) fill(from *store) {
 		copy(s.rows, from.rows)
 		return
 	}
-	for i, tag := range from.tags {
-		if tag == 0 {
-			continue
-		}
+	for i := range from.taken {
 		at := s.home(s.seed.hash(from.key(i)))
 		for s.tags[at] != 0 {
 			at = s.after(at)

@@ -142,8 +142,8 @@ func (s *Snapshot[K, V]) Get(key K) (value V, ok bool) {
 func (s *Snapshot[K, V]) All() iter.Seq2[K, V] {
 	return func(yield func(K, V) bool) {
 		store := s.use()
-		for i, tag := range store.tags {
-			if tag != 0 && !yield(*valueOf[K](store.key(i)), *valueOf[V](store.value(i))) {
+		for i := range store.taken {
+			if !yield(*valueOf[K](store.key(i)), *valueOf[V](store.value(i))) {
 				return
 			}
 		}

@@ -183,9 +183,7 @@ func (t *tracker) listen(f func(key, old, new []byte)) {
 	defer t.mu.Unlock()
 	t.listeners = append(t.listeners, f)
 	shown := t.shown.Load()
-	for i, tag := range shown.tags {
-		if tag != 0 {
-			f(shown.key(i), nil, shown.value(i))
-		}
+	for i := range shown.taken {
+		f(shown.key(i), nil, shown.value(i))
 	}
 }
