@@ -35,30 +35,28 @@ func sameKey(a, b []byte) bool {
 	return string(a) == string(b)
 }
 
-// hashOf is seed.hash for a key whose size the compiler knows.
-func hashOf[K any](s *seed, key *K) uint32 {
-	le, p := binary.LittleEndian, unsafe.Pointer(key)
-	switch unsafe.Sizeof(*key) {
-	case 4:
-		a := uint64(le.Uint32((*[4]byte)(p)[:]))
-		return s.mix(a|a<<32, a|a<<32)
-	case 8:
-		a := le.Uint64((*[8]byte)(p)[:])
-		return s.mix(a, a)
-	case 16:
-		return s.mix(le.Uint64((*[16]byte)(p)[:]), le.Uint64((*[16]byte)(p)[8:]))
-	}
-	return s.hash(bytesOf(key))
-}
-
 // lookup is store.find for a K and a V, of which the compiler knows the sizes:
 // the value, or nil. The shorter it is, the more lookups the processor has under
-// way at once, and it is memory that each of them waits for.
+// way at once, and it is memory that each of them waits for: so the hash is made
+// here, too, without a call for the sizes of key that most maps have.
 //
 // In bounds: from is a group of the tags, and there are rows for all tags, except
 // where there is no room for any, and no tag is ever set there.
-func lookup[K, V any](s *store, h uint32, key *K) *V {
+func lookup[K, V any](s *store, key *K) *V {
 	var none V
+	var h uint32
+	switch le, p := binary.LittleEndian, unsafe.Pointer(key); unsafe.Sizeof(*key) { // as seed.hash does it
+	case 4:
+		a := uint64(le.Uint32((*[4]byte)(p)[:]))
+		h = s.seed.mix(a|a<<32, a|a<<32)
+	case 8:
+		a := le.Uint64((*[8]byte)(p)[:])
+		h = s.seed.mix(a, a)
+	case 16:
+		h = s.seed.mix(le.Uint64((*[16]byte)(p)[:]), le.Uint64((*[16]byte)(p)[8:]))
+	default:
+		h = s.seed.hash(bytesOf(key))
+	}
 	valueAt := pad(unsafe.Sizeof(*key))
 	stride := valueAt + pad(unsafe.Sizeof(none))
 	if uintptr(s.keySize) != unsafe.Sizeof(*key) || uintptr(s.valueSize) != unsafe.Sizeof(none) {

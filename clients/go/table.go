@@ -63,23 +63,19 @@ func (t *Table[K, V]) Get(key K) (value V, ok bool) {
 	if len(t.holes) > 0 {
 		fillHoles(bytesOf(&key), t.holes)
 	}
-	h := hashOf(&t.seed, &key)
 	for { // as often as the copy at hand was overwritten meanwhile
 		s := t.shown.Load()
 		number, still := s.guard.enter()
 		if !still {
 			continue
 		}
-		found := lookup[K, V](s, h, &key)
-		if found != nil {
-			value = *found
-		}
-		if s.guard.leave(number) {
-			if found == nil {
-				var none V
-				return none, false
+		if found := lookup[K, V](s, &key); found != nil {
+			value := *found
+			if s.guard.leave(number) {
+				return value, true
 			}
-			return value, true
+		} else if s.guard.leave(number) {
+			return value, false
 		}
 	}
 }
@@ -132,7 +128,7 @@ type Snapshot[K, V any] struct {
 func (s *Snapshot[K, V]) Get(key K) (value V, ok bool) {
 	fillHoles(bytesOf(&key), s.holes)
 	store := s.use()
-	if found := lookup[K, V](store, hashOf(&store.seed, &key), &key); found != nil {
+	if found := lookup[K, V](store, &key); found != nil {
 		return *found, true
 	}
 	return value, false
