@@ -133,7 +133,8 @@ func (s *store) likely(h uint32) int {
 }
 
 // findNear is find where likely has said what to try first, and nothing was removed
-// since: so a slot that is empty still is the first one of the first group that is.
+// since. Rows fill a group from its first slot on, and a key that is in none of a
+// group with room is nowhere: so if that slot is empty still, it is the key's.
 func (s *store) findNear(likely int, h uint32, key []byte) (at int, ok bool) {
 	switch s.tags[likely] {
 	case 0:
