@@ -7,6 +7,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"testing"
+
+	"github.com/ringside-bpf/ringside/shm/monotonic"
 )
 
 func eventSource(t testing.TB, p *Publisher) *Producer {
@@ -40,8 +42,14 @@ func TestEventsArePackedAndFound(t *testing.T) {
 			}
 		}
 		events := e.Events()
-		r.Commit(e.Content())
+		content := e.Content()
+		content.TimeNS = uint64(round) / 25 // 0: when they are published
+		before := monotonic.Now()
+		r.Commit(content)
 		h, payload, _, s := c.Next(buf)
+		if content.TimeNS == 0 && (h.TimeNS < before || h.TimeNS > monotonic.Now()) || content.TimeNS != 0 && h.TimeNS != content.TimeNS {
+			t.Errorf("round %d: published at %d, after %d", round, h.TimeNS, before)
+		}
 		if s != Ready || int(h.Rows) != events || events == 0 || h.ValuesOffset != 0 || h.Flags != 0 {
 			t.Fatalf("%v (%v) %+v", s, c.Err(), h)
 		}

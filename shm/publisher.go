@@ -51,7 +51,7 @@ type Publisher struct {
 	disk     *disk    // nil in memory
 	huge     bool     // see HugePages
 
-	mu sync.Mutex // never held across a system call
+	mu sync.Mutex // never held across a system call, other than for the time where that takes one
 	// The rest up to consumers is guarded by mu.
 	next     uint64 // where the next claim starts; may go back
 	hw       uint64

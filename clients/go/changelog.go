@@ -29,19 +29,14 @@ func (l *changelog) begin(s *store) {
 // all notes everything. There is no more to say until begin.
 func (l *changelog) all() { l.everything = true }
 
-func (l *changelog) slot(i int) {
-	if l.everything {
-		return
-	}
-	l.slots = append(l.slots, uint32(i))
-	l.everything = len(l.slots)+len(l.values) > l.most
-}
+func (l *changelog) slot(i int)  { l.note(&l.slots, i) }
+func (l *changelog) value(i int) { l.note(&l.values, i) }
 
-func (l *changelog) value(i int) {
+func (l *changelog) note(list *[]uint32, i int) {
 	if l.everything {
 		return
 	}
-	l.values = append(l.values, uint32(i))
+	*list = append(*list, uint32(i))
 	l.everything = len(l.slots)+len(l.values) > l.most
 }
 

@@ -353,3 +353,51 @@ func TestStoreAgainstAMap(t *testing.T) {
 		s.Release()
 	}
 }
+
+// A typed lookup finds what was stored under the key's bytes, and nothing else,
+// for keys of every size that it treats in a way of its own, and others.
+func TestLookupByKeysOfEverySize(t *testing.T) {
+	lookUp[[1]byte](t)
+	lookUp[[3]byte](t)
+	lookUp[uint32](t)
+	lookUp[[7]byte](t)
+	lookUp[uint64](t)
+	lookUp[[12]byte](t)
+	lookUp[[16]byte](t)
+	lookUp[[17]byte](t)
+	lookUp[[5]uint64](t)
+}
+
+func lookUp[K comparable](t *testing.T) {
+	t.Helper()
+	r := rand.New(rand.NewPCG(1, 2))
+	var none K
+	table := new(Table[K, uint32])
+	src := &Source{KeySize: len(bytesOf(&none)), ValueSize: 4}
+	table.replica.init(src)
+	table.whole(src.KeySize, src.ValueSize)
+	want := map[K]uint32{}
+	for v := range uint32(200) {
+		var k K
+		for i := range bytesOf(&k) {
+			bytesOf(&k)[i] = byte(r.Uint32())
+		}
+		if want[k] = v; !table.put(batchOf(KindRows, [2][]byte{bytesOf(&k), bytesOf(&v)}), maxRows) {
+			t.Fatal("no room")
+		}
+	}
+	table.show(&Batch{Source: src})
+	for k := range want {
+		for i := range bytesOf(&k) { // a key that differs in one byte is another
+			was := bytesOf(&k)[i]
+			for other := range 256 {
+				bytesOf(&k)[i] = byte(other)
+				v, there := want[k]
+				if got, ok := table.Get(k); ok != there || got != v {
+					t.Fatalf("%T: %v holds %d, %v instead of %d, %v", k, k, got, ok, v, there)
+				}
+			}
+			bytesOf(&k)[i] = was
+		}
+	}
+}

@@ -56,7 +56,8 @@ class Batch(_ringside.Batch):
 
     ``first``, ``last`` and ``keyframe`` say where in a scan it is, ``source`` is its
     :class:`Source` (None of a remark), ``seq``, ``scan`` and ``source_seq`` number it,
-    and ``time_ns`` is the CLOCK_MONOTONIC time when its rows had been read.
+    and ``time_ns`` is the CLOCK_MONOTONIC time when its rows had been read, or its
+    events were published.
 
     ``keys`` (of rows and deletes) and ``values`` (of rows) are structured arrays, values
     of a per-CPU map with the CPUs as a second axis; without numpy they are sequences of
