@@ -11,8 +11,9 @@ import (
 	"github.com/ringside-bpf/ringside/bpf/scan"
 )
 
-// minRoom is how many rows there is room for at least. Chance puts more than 32
-// into one bucket about never; if it happens, another engine takes over.
+// minRoom is how many rows there is room for at least, or beyond those that a small
+// hash can have. Chance puts more than 32 into one bucket about never; if it
+// happens, another engine takes over.
 const minRoom = 64
 
 const (
@@ -43,8 +44,9 @@ type hashEngine struct {
 
 func openHash(s *Source, t scan.Target) (engine, string, error) {
 	rows := interleavedRows(&t)
+	run := RunBytes(t.MaxEntries*rows.stride) / rows.stride
 	e := &hashEngine{
-		target: t, entries: t.MaxEntries, rows: rows, room: max(RunBytes(t.MaxEntries*rows.stride)/rows.stride, minRoom),
+		target: t, entries: t.MaxEntries, rows: rows, room: max(min(run, t.MaxEntries+minRoom), minRoom),
 		pace: newPace(s.options.MaxHold), pause: firstRest,
 		hold: s.options.MaxHold - s.options.MaxHold/8, // it looks at the clock now and then
 	}
@@ -89,14 +91,28 @@ func (e *hashEngine) openBuckets() error {
 	return nil
 }
 
+func (e *hashEngine) scratchBytes() (n int) {
+	for p := range e.pumps {
+		n += p.ScratchBytes()
+	}
+	return n
+}
+
 func (e *hashEngine) close() error {
 	var errs []error
-	for _, p := range []*scan.Pump{e.elements, e.buckets} {
-		if p != nil {
-			errs = append(errs, p.Close())
-		}
+	for p := range e.pumps {
+		errs = append(errs, p.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// pumps are those that are loaded.
+func (e *hashEngine) pumps(yield func(*scan.Pump) bool) {
+	for _, p := range []*scan.Pump{e.elements, e.buckets} {
+		if p != nil && !yield(p) {
+			return
+		}
+	}
 }
 
 func (e *hashEngine) scan(ctx context.Context, dst Destination, p *pass) error {
@@ -129,7 +145,7 @@ func (e *hashEngine) byElements(ctx context.Context, dst Destination, p *pass) e
 type taker func(first int, budget time.Duration) (rows []byte, next int, run scan.Run, err error)
 
 func (e *hashEngine) take(ctx context.Context, dst Destination, p *pass, pump *scan.Pump, take taker) error {
-	p.stats.ScratchBytes = pump.ScratchBytes()
+	p.stats.ScratchBytes = e.scratchBytes()
 	for first, late := 0, 0; !p.ended; {
 		p.entering()
 		rows, next, run, err := take(first, e.hold)
