@@ -124,3 +124,15 @@ func (r *rawBatch) scan(b *testing.B) {
 		b.Fatalf("%d rows", rows)
 	}
 }
+
+// BenchmarkOpen is what a sidecar does for each of its maps when it starts.
+func BenchmarkOpen(b *testing.B) {
+	_, pin := bpftest.NewPinned(b, "bench", &ebpf.MapSpec{Type: ebpf.Hash, KeySize: 4, ValueSize: 32, MaxEntries: 64})
+	for b.Loop() {
+		s, err := reader.Open(pin, reader.Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		s.Close()
+	}
+}

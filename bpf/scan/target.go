@@ -153,7 +153,7 @@ type machine struct {
 }
 
 func (t *Target) loadFor(on machine, program string, rowSize, rowsBytes int) (*ebpf.Collection, error) {
-	spec, err := loadPacked()
+	spec, kernel, err := decode()
 	if err != nil {
 		return nil, err
 	}
@@ -173,6 +173,7 @@ func (t *Target) loadFor(on machine, program string, rowSize, rowsBytes int) (*e
 	defer target.Close() // the program holds the map
 	coll, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{
 		MapReplacements: map[string]*ebpf.Map{scanMapTarget: target},
+		Cache:           kernel,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("load %s: %w", program, err)
