@@ -44,6 +44,8 @@ MAX_BYTES := 8000000
 # there for its mutexes, its private state, and its tests on a heap-backed ring. Whatever only drives
 # the kernel, formats text or runs compilers (langs) gains nothing from it and runs plain.
 RACE := $(addsuffix /...,$(wildcard ./shm ./reader ./clients/go) $(filter-out %/langs,$(wildcard ./cmd/ringside/internal/*)))
+# Long ones of one goroutine, which run plain alone.
+UNRACED := ^(TestChurn|TestReused|TestScanSizes|TestHistory)$$
 
 # What a killed test leaves mounted goes away with the namespace.
 as-root := $(filter 0,$(shell id -u))
@@ -87,7 +89,7 @@ test-race: check-go
 ifeq ($(shell command -v $${CC:-gcc}),)
 	@echo "no C compiler: leaving out the run under the race detector"; [ "$${RINGSIDE_NO_SKIP:-}" != 1 ]
 else
-	CGO_ENABLED=1 $(private) $(GO) test -race -count=1 -timeout 10m $(RACE)
+	CGO_ENABLED=1 $(private) $(GO) test -race -count=1 -timeout 10m -skip '$(UNRACED)' $(RACE)
 endif
 
 test-plain: check-go

@@ -13,6 +13,7 @@ import (
 // A subscription that stood still for too long on a lossless ring is told so
 // once, before the loss that follows from it, and its user may not attach anew.
 func TestEvictedIsToldOnce(t *testing.T) {
+	t.Parallel() // it waits for the most part
 	s := open(t, socketPath(t), 64<<10)
 	p, err := shm.Create(shm.Config{Name: DefaultRing, DataBytes: 64 << 10, Lossless: true, StallTimeout: 2 * time.Second})
 	if err != nil {

@@ -60,6 +60,7 @@ func TestHangIsToldOnce(t *testing.T) {
 // A sidecar that is stopped keeps the socket open and sends nothing: sleeping,
 // busy and zero-copy readers all notice.
 func TestStoppedSidecarIsTold(t *testing.T) {
+	t.Parallel() // it waits for the most part
 	path := socketPath(t)
 	p := bpftest.StartRole(t, os.Geteuid(), nil, "sidecar", path)
 	p.Expect(t, "serving")

@@ -128,6 +128,7 @@ func TestEvictionLosesNothing(t *testing.T) {
 
 // A sidecar that still lends the ring that has ended has nothing to offer yet.
 func TestEndedRingIsNotTakenAgain(t *testing.T) {
+	t.Parallel() // it waits for the most part
 	s := open(t, socketPath(t), 64<<10)
 	addFeed(t, s.ring, flowInfo("flows")).must(t, 1, 10)
 	sub := s.attach(t, Options{Start: StartOldest})

@@ -387,7 +387,11 @@ func lookUp[K comparable](t *testing.T) {
 		}
 	}
 	table.show(&Batch{Source: src})
+	tried := 0
 	for k := range want {
+		if tried++; tried > 50 {
+			break
+		}
 		for i := range bytesOf(&k) { // a key that differs in one byte is another
 			was := bytesOf(&k)[i]
 			for other := range 256 {

@@ -89,6 +89,7 @@ func TestRecordIsReadWhole(t *testing.T) {
 // TestRecordEndsAndGoesOn: Ctrl-C ends it cleanly; a sidecar that is started anew
 // is followed, and one that stays away leaves a whole file.
 func TestRecordEndsAndGoesOn(t *testing.T) {
+	t.Parallel() // it waits for the most part
 	s := newRootShell(t)
 	s.pin("typed", typedMap)
 	first := s.serve()
@@ -132,7 +133,7 @@ func TestRecordKeepsTheNewest(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "image.ring")
 	p := s.start("record", file, "--bytes", "16KiB")
 	s.attached("ringside record")
-	s.run("tail", "--from", "head", "-n", "400").exits(exitOK) // 200 frames of 192 bytes
+	s.run("tail", "--from", "head", "-n", "240").exits(exitOK) // 120 frames of 192 bytes
 	p.signal(syscall.SIGINT)
 	p.wait().exits(exitOK, "made room, more --bytes keep more")
 	frames, _, _ := content(t, file)
@@ -153,7 +154,7 @@ func TestRecordTellsWhatItMissed(t *testing.T) {
 	// What is missing before the first frame is no gap between frames.
 	s.await("a frame", func() bool { ring, err := shm.OpenImage(file); return err == nil && ring.Totals().Frames > 0 })
 	p.signal(syscall.SIGSTOP)
-	s.run("tail", "--from", "head", "-n", "400").exits(exitOK) // more than the ring holds
+	s.run("tail", "--from", "head", "-n", "240").exits(exitOK) // more than the ring holds
 	p.signal(syscall.SIGCONT)
 	s.run("tail", "--from", "head", "-n", "4").exits(exitOK)
 	p.signal(syscall.SIGINT)

@@ -162,6 +162,7 @@ func TestSocketIsNeverTakenFromSomebody(t *testing.T) {
 }
 
 func TestStatusOfASidecarThatHangs(t *testing.T) {
+	t.Parallel() // it waits for the most part
 	s := newRootShell(t)
 	s.pin("flows", plainMap)
 	p := s.serving("--map", s.bpffs+"/flows")

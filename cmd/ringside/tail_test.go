@@ -121,6 +121,7 @@ func TestTailEndsQuietly(t *testing.T) {
 }
 
 func TestTailSurvivesARestart(t *testing.T) {
+	t.Parallel() // it waits for the most part
 	s := newRootShell(t)
 	s.pin("typed", typedMap)
 	first := s.serve()
@@ -140,6 +141,7 @@ func TestTailSurvivesARestart(t *testing.T) {
 }
 
 func TestTailSaysThatTheSidecarHangs(t *testing.T) {
+	t.Parallel() // it waits for the most part
 	s := newRootShell(t)
 	s.pin("typed", typedMap)
 	sidecar := s.serve()

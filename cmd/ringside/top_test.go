@@ -135,6 +135,7 @@ func TestTopRates(t *testing.T) {
 // A map of a pattern that is unpinned is let go: no scan will follow the one that
 // was shown.
 func TestTopOfAMapThatGoes(t *testing.T) {
+	t.Parallel() // it waits for the most part
 	s := newRootShell(t)
 	s.pin("counters", counterMap)
 	s.start("serve", "--socket", s.socket, "--map", s.bpffs+"/*=1h")
