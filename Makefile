@@ -44,7 +44,7 @@ MAX_BYTES := 8000000
 # there for its mutexes, its private state, and its tests on a heap-backed ring. Whatever only drives
 # the kernel, formats text or runs compilers (langs) gains nothing from it and runs plain.
 RACE := $(addsuffix /...,$(wildcard ./shm ./reader ./clients/go) $(filter-out %/langs,$(wildcard ./cmd/ringside/internal/*)))
-# Long ones of one goroutine, which run plain alone.
+# Long ones whose Go code runs in one goroutine: these run plain alone.
 UNRACED := ^(TestChurn|TestReused|TestScanSizes|TestHistory)$$
 
 # What a killed test leaves mounted goes away with the namespace.

@@ -186,7 +186,7 @@ func (p *Publisher) publish(d *claim) (ring bool) {
 	if d.length > 0 {
 		h := &d.header
 		h.Length, h.Seq, h.RowsBefore = uint32(d.length), p.seq, p.rows
-		if h.TimeNS == 0 { // nothing comes after it but the stores that publish
+		if h.TimeNS == 0 { // nothing comes after it but the stores that publish, and frames that had to wait for it
 			h.TimeNS = monotonic.Now()
 		}
 		w := h.encode()

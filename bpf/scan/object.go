@@ -33,7 +33,7 @@ var decoded struct {
 	forget *time.Timer
 }
 
-const forgetAfter = time.Second
+var forgetAfter = time.Second // but in tests
 
 // decode is a copy of the object, and the kernel's BTF, which nobody changes.
 func decode() (*ebpf.CollectionSpec, *btf.Cache, error) {
@@ -57,6 +57,7 @@ func decode() (*ebpf.CollectionSpec, *btf.Cache, error) {
 
 func forget() {
 	decoded.Lock()
+	decoded.forget.Stop() // decode may have been there first, and have set it again
 	decoded.object, decoded.kernel = nil, nil
 	decoded.Unlock()
 	debug.FreeOSMemory() // a sidecar may allocate nothing for hours, and so collect nothing

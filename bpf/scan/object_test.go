@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"testing"
+	"time"
 )
 
 func TestPackedObjectIsTheGeneratedOne(t *testing.T) {
@@ -17,6 +18,9 @@ func TestPackedObjectIsTheGeneratedOne(t *testing.T) {
 
 // What is shared between loads is nobody's to change, and not kept for ever.
 func TestDecodedIsSharedForAWhile(t *testing.T) {
+	was := forgetAfter
+	t.Cleanup(func() { forgetAfter = was })
+	forgetAfter = time.Hour
 	mine, kernel, err := decode()
 	if err != nil {
 		t.Fatal(err)
@@ -42,8 +46,29 @@ func TestDecodedIsSharedForAWhile(t *testing.T) {
 	if kernel != same {
 		t.Error("the kernel's BTF is decoded for each")
 	}
-	forget()
+	forgetAfter = time.Millisecond
+	for range 2 { // kept on and forgotten, decoded anew and forgotten
+		if _, _, err := decode(); err != nil {
+			t.Fatal(err)
+		}
+		awaitForgetting(t)
+	}
 	if _, other, err := decode(); err != nil || other == kernel {
-		t.Error("kept for ever", err)
+		t.Errorf("what was forgotten is there: %v", err)
+	}
+}
+
+func awaitForgetting(t *testing.T) {
+	t.Helper()
+	for start := time.Now(); ; time.Sleep(time.Millisecond) {
+		decoded.Lock()
+		gone := decoded.object == nil && decoded.kernel == nil
+		decoded.Unlock()
+		if gone {
+			return
+		}
+		if time.Since(start) > 10*time.Second {
+			t.Fatal("kept for ever")
+		}
 	}
 }

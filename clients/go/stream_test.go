@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/ringside-bpf/ringside/shm"
 )
@@ -329,5 +330,34 @@ func TestCorruptRingIsTheEnd(t *testing.T) {
 	s.past = nil // not to be checked again
 	if err := liar.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A batch stays what it is while its reader waits for the next one, awake or not,
+// and is none of the ring's memory, which goes.
+func TestLastBatchStays(t *testing.T) {
+	for name, o := range map[string]Options{"sleeping": {}, "busy": {Busy: true}} {
+		t.Run(name, func(t *testing.T) {
+			s := open(t, socketPath(t), 64<<10)
+			addFeed(t, s.ring, flowInfo("flows")).must(t, 1, 40)
+			o.Socket, o.Start = s.path, StartOldest
+			sub, err := Attach(t.Context(), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer sub.Close()
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			defer cancel()
+			var last *Batch
+			for b, err := range sub.Batches(ctx) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				last = b
+			}
+			if last == nil || last.Rows != 40 || last.rows != 40 || &last.payload[0] != &sub.buf[0] {
+				t.Errorf("%+v", last)
+			}
+		})
 	}
 }
