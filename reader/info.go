@@ -87,6 +87,10 @@ func (i *Info) rows() layout { return layout{key: i.KeySize, value: i.ValueSize}
 // RowBytes is the room one row takes in a frame of its own.
 func (i *Info) RowBytes() int { return i.rows().bytes(1) }
 
+// AlignedBytes is what a row takes in a frame of many where keys and values are
+// aligned to 8 bytes, as most engines do it: a scan is not larger.
+func (i *Info) AlignedBytes() int { return (i.KeySize+7)&^7 + (i.ValueSize+7)&^7 }
+
 // ScanStats is one completed scan.
 type ScanStats struct {
 	Scan         uint64

@@ -65,6 +65,8 @@ func TestOpenOtherObjects(t *testing.T) {
 	wantPinError(t, err, reader.ErrNotMap, link, "it is a link")
 	_, err = reader.Open(dir, reader.Options{})
 	wantPinError(t, err, reader.ErrNotMap, "directory", filepath.Join(dir, "*"))
+	_, err = reader.Open(filepath.Join(dir, "maps.debug"), reader.Options{})
+	wantPinError(t, err, reader.ErrNotMap, "the kernel's own")
 }
 
 func TestOpenNoBPFFS(t *testing.T) {
@@ -75,8 +77,8 @@ func TestOpenNoBPFFS(t *testing.T) {
 	if err := os.WriteFile(path, []byte("not a map"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err = reader.Open(path, reader.Options{})
-	wantPinError(t, err, reader.ErrNotBPFFS, path, "mount -t bpf bpf "+filepath.Dir(path))
+	_, err = reader.Open(path, reader.Options{}) // a mount there would hide the file
+	wantPinError(t, err, reader.ErrNotBPFFS, path, "; name a pin in a bpffs, which /sys/fs/bpf is on most machines")
 	dir := filepath.Join(t.TempDir(), "later")
 	_, err = reader.Open(filepath.Join(dir, "flows"), reader.Options{})
 	wantPinError(t, err, reader.ErrNotBPFFS, dir, "; mkdir -p "+dir+" && mount -t bpf bpf "+dir)

@@ -102,6 +102,9 @@ func explainOpen(path string, errno unix.Errno) error {
 		e.Remedy = "grant CAP_BPF (before Linux 5.19 opening a pin needs it), and see that no seccomp filter or security module forbids bpf(2)"
 		return e
 	case unix.ENOENT:
+		if unix.Access(path, unix.F_OK) == nil { // maps.debug and progs.debug
+			return &PinError{Path: path, Cause: fmt.Errorf("%w: it is the kernel's own, a text to be read with cat", ErrNotMap), Remedy: hint(path)}
+		}
 		return &PinError{Path: path, Cause: fmt.Errorf("%w: it vanished while it was opened", ErrNotPinned), Remedy: hint(path)}
 	}
 	return &PinError{Path: path, Cause: fmt.Errorf("open the pin: %w", errno)}
@@ -120,7 +123,8 @@ func checkBPFFS(path, dir string) error {
 		Remedy: mountHint(path)}
 }
 
-// mountHint mounts a bpffs where one was probably meant to be.
+// mountHint mounts a bpffs where one was probably meant to be: the usual place, or
+// one with nothing in it that a mount would hide.
 func mountHint(path string) string {
 	const usual, mount = "/sys/fs/bpf", "mount -t bpf bpf "
 	if rel, err := filepath.Rel(usual, path); err == nil && filepath.IsLocal(rel) {
@@ -130,10 +134,13 @@ func mountHint(path string) string {
 	for hasMeta(dir) {
 		dir = filepath.Dir(dir)
 	}
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+	switch entries, err := os.ReadDir(dir); {
+	case errors.Is(err, fs.ErrNotExist):
 		return "mkdir -p " + dir + " && " + mount + dir
+	case err == nil && len(entries) == 0:
+		return mount + dir
 	}
-	return mount + dir
+	return "name a pin in a bpffs, which " + usual + " is on most machines; `ringside maps` lists what is pinned"
 }
 
 // nearestDir is the deepest existing directory above path.

@@ -185,6 +185,13 @@ func TestImagesThatAreRefused(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	pipe := filepath.Join(t.TempDir(), "pipe") // into which nobody writes
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenImage(pipe); !errors.Is(err, ErrNotARing) {
+		t.Errorf("%v", err)
+	}
 	if _, err := OpenImage(t.TempDir()); !errors.Is(err, ErrNotARing) {
 		t.Errorf("a directory: %v", err)
 	}

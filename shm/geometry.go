@@ -106,7 +106,7 @@ func decodeGeometry(page []byte, fileBytes uint64) (Geometry, error) {
 		Lossless:      page[offDelivery]&1 != 0,
 	}
 	if g.TotalBytes != fileBytes {
-		return Geometry{}, fmt.Errorf("%w: header says %d bytes, the file has %d", ErrGeometry, g.TotalBytes, fileBytes)
+		return Geometry{}, fmt.Errorf("%w: header says %d bytes, the file has %d: it was cut, or not copied to its end", ErrGeometry, g.TotalBytes, fileBytes)
 	}
 	if le.Uint32(page[offHeaderBytes:]) != headerSize || le.Uint64(page[offControl:]) != headerSize ||
 		le.Uint64(page[offControlBytes:]) != controlSize || le.Uint32(page[offCatalogStep:]) != sourceBytes {

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ringside-bpf/ringside/shm/fence"
 )
 
@@ -18,7 +20,7 @@ const maxImage = 2 * maxDataBytes
 // OpenImage reads a ring from a file: one that was recorded, or a copy. See
 // ReadImage.
 func OpenImage(path string) (*Ring, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // a pipe, which it must not be, would be waited for
 	if err != nil {
 		return nil, err
 	}

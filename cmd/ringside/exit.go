@@ -105,6 +105,7 @@ var meanings = []struct {
 	{reader.ErrTooLarge, exitConfig},
 	{reader.ErrCPUs, exitConfig},
 	{shm.ErrTooLarge, exitConfig},
+	{unix.ENAMETOOLONG, exitConfig},
 }
 
 // exitCode maps an error to the contract. What a verb has not decided itself

@@ -34,6 +34,7 @@ func TestExitCodes(t *testing.T) {
 		{handoff.Refuse(13, "no"), exitPermission}, // EACCES
 		{handoff.Refuse(syscall.EBUSY, "barred for 20s"), exitUnavailable},
 		{handoff.ErrLive, exitConfig},
+		{syscall.ENAMETOOLONG, exitConfig},
 		{reader.ErrNotMap, exitConfig},
 		{&reader.PinError{Cause: fmt.Errorf("%w: %w", reader.ErrPermission, fs.ErrPermission)}, exitPermission},
 		{errors.Join(reader.ErrNotMap, reader.ErrPermission), exitPermission},

@@ -21,6 +21,9 @@ func run(args []string) int {
 	// The first signal asks; a second one is not caught any more, so it ends
 	// whatever does not listen.
 	defer context.AfterFunc(ctx, stop)()
+	if os.Getenv(socketEnv) == "" { // to the library it would be a path
+		os.Unsetenv(socketEnv)
+	}
 	app := newApp(os.Stdout, os.Stderr)
 	return report(os.Stderr, app.RunContext(ctx, flagsFirst(app, args)))
 }

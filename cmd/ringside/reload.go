@@ -29,7 +29,8 @@ func reloadCommand() *cli.Command {
 untouched; a ring of another size, or one that somebody has who may no longer, is
 replaced, and its consumers attach again by themselves. A file that is not valid,
 or cannot work, changes nothing: the problem is printed and the exit code is 78.
-Only root and the sidecar's own user may ask. SIGHUP does the same.
+Only root and the sidecar's own user may ask. SIGHUP does the same to a
+sidecar that has a configuration file, and ends one that has none.
 
 What stands under reader: and the socket's path need 'serve --takeover'.`,
 		Flags:  []cli.Flag{socketFlag()},
@@ -67,7 +68,7 @@ func printChanges(w io.Writer, c *sidecar.Changes) error {
 	for _, x := range []struct {
 		what  string
 		names []string
-	}{{"added", c.Added}, {"removed", c.Removed}, {"changed", c.Changed}, {"rings replaced", c.Rings}, {"let in others", c.Rules}} {
+	}{{"added", c.Added}, {"removed", c.Removed}, {"changed", c.Changed}, {"rings replaced", c.Rings}, {"rings ended", c.Ended}, {"let in others", c.Rules}} {
 		if len(x.names) > 0 {
 			fmt.Fprintf(&text, "%s: %s\n", x.what, strings.Join(x.names, ", "))
 		}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os/signal"
 	"slices"
 	"strings"
@@ -114,7 +115,12 @@ func tailed(c *cli.Context, start ringside.Start) (*ringside.Subscription, error
 		return nil, usageError("--from head does not go with --file: nothing comes next in a file")
 	}
 	sub, err := ringside.OpenFile(file, o)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("%w; let this user read it, or run as one who may", err)
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%w; 'ringside record FILE' makes one", err)
+	case err != nil:
 		return nil, withCode(exitConfig, err)
 	}
 	if o.Source == "" || slices.ContainsFunc(sub.Sources(), func(s *ringside.Source) bool { return s.Name == o.Source }) {

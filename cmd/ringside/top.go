@@ -19,8 +19,8 @@ import (
 	"github.com/ringside-bpf/ringside/shm/monotonic"
 )
 
-// topEvery is how often the page is made anew, and the least that rates are
-// measured over.
+// topEvery is how often the page is made anew, and about the least that rates are
+// measured over: to the nearest scan.
 const topEvery = time.Second
 
 func topCommand() *cli.Command {

@@ -39,6 +39,9 @@ func TestCommandLines(t *testing.T) {
 		{"serve --map /p --duty 200", exitUsage, `--duty: "200" is no percentage`},
 		{"serve --config f --map /p", exitUsage, "--map: does not go with --config; set maps in the file"},
 		{"serve --config /nowhere/f", exitConfig, "/nowhere/f: no such file"},
+		{"serve --config /etc", exitConfig, "/etc: is a directory; name a file"},
+		{"status --socket /etc/passwd", exitConfig, "/etc/passwd: not a socket; name the sidecar's with --socket"},
+		{"tail --file /nowhere/f", exitConfig, "/nowhere/f: no such file or directory; 'ringside record FILE' makes one"},
 		{"--log-level loud serve --map /p", exitUsage, `--log-level "loud": use debug, info, warn or error`},
 		{"serve --log-format xml --map /p", exitUsage, `--log-format "xml": use json or text`},
 		// Flags of later versions are refused, not ignored.
@@ -83,7 +86,7 @@ func TestValidate(t *testing.T) {
 		return name
 	}
 	good := file("version: 1\nmaps:\n - {path: /sys/fs/bpf/flows, every: 1s}\n - {path: '/sys/fs/bpf/s_*'}\n")
-	s.run("validate", "--config", good).exits(exitOK, good+": valid: maps: 2, rings: 1, socket: /run/ringside/ringside.sock\n")
+	s.run("validate", "--config", good).exits(exitOK, good+": valid: maps: 2, rings: 1, socket: "+s.socket+"\n")
 
 	bad := file("version: 1\nreader: {duty: 0.2}\nmaps:\n  - path: flows\n    mode: events2\n")
 	want := `ringside: configuration is not valid: 3 problems
@@ -100,4 +103,14 @@ func TestValidate(t *testing.T) {
 	group := file("version: 1\nrings: [{name: main, allow: {groups: [no-such-group]}}]\nmaps: [{path: /nowhere/flows}]\n")
 	s.run("validate", "--config", group).exits(exitOK)
 	s.run("serve", "--config", group).exits(exitConfig, group+`:2: rings[0]: allow.groups: no such group "no-such-group"; create it with 'groupadd --system no-such-group'`)
+}
+
+// A variable that is set to nothing is not set.
+func TestEmptySocketVariable(t *testing.T) {
+	s := newShell(t)
+	s.socket = ""
+	out := s.run("status")
+	if !strings.Contains(out.stdout+out.stderr, defaultSocket) {
+		t.Errorf("%+v", out)
+	}
 }

@@ -3,7 +3,9 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"os"
 
 	"github.com/urfave/cli/v2"
 
@@ -31,7 +33,7 @@ It looks at the file alone: not at pins, groups or the socket.
 				return err
 			}
 			_, err = fmt.Fprintf(c.App.Writer, "%s: valid: maps: %d, rings: %d, socket: %s\n",
-				c.String("config"), len(cfg.Maps), len(cfg.Rings), cfg.Socket.Path)
+				c.String("config"), len(cfg.Maps), len(cfg.Rings), cmp.Or(cfg.Socket.Path, os.Getenv(socketEnv), defaultSocket))
 			return err
 		},
 	}

@@ -16,6 +16,8 @@ func explain(path string, err error) error {
 	switch {
 	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ENOTDIR):
 		return fmt.Errorf("socket %s: %w: there is no such file; is `ringside serve` running, and with this --socket?", path, ErrNoSidecar)
+	case errors.Is(err, syscall.ECONNREFUSED) && !isSocket(path):
+		return fmt.Errorf("socket %s: %w; name the sidecar's with --socket", path, ErrNotSocket)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("socket %s: %w: nobody listens on it; is `ringside serve` running?", path, ErrNoSidecar)
 	case errors.Is(err, syscall.EPROTOTYPE):
@@ -24,6 +26,11 @@ func explain(path string, err error) error {
 		return explainPermission(path)
 	}
 	return fmt.Errorf("socket %s: %w", path, err)
+}
+
+func isSocket(path string) bool {
+	st, err := os.Stat(path)
+	return err != nil || st.Mode().Type() == fs.ModeSocket
 }
 
 // explainPermission finds what kept this process out: the socket's mode or a
@@ -51,10 +58,13 @@ func explainPermission(path string) error {
 	if at != path {
 		what, remedy = "directory "+at, "it must be searchable (chmod o+x, or the right group)"
 	}
-	owner := "unknown"
-	if sys, ok := st.Sys().(*syscall.Stat_t); ok {
-		owner = fmt.Sprintf("uid %d gid %d", sys.Uid, sys.Gid)
-	}
 	return fmt.Errorf("socket %s: %w: %s has mode %04o, owner %s, own uid %d; %s",
-		path, ErrPermission, what, st.Mode().Perm(), owner, uid, remedy)
+		path, ErrPermission, what, st.Mode().Perm(), ownerOf(st), uid, remedy)
+}
+
+func ownerOf(st fs.FileInfo) string {
+	if sys, ok := st.Sys().(*syscall.Stat_t); ok {
+		return fmt.Sprintf("uid %d gid %d", sys.Uid, sys.Gid)
+	}
+	return "unknown"
 }

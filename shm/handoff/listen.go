@@ -53,6 +53,9 @@ func lockPath(path string) (unlock func(), err error) {
 		dir := filepath.Dir(path)
 		return nil, fmt.Errorf("socket %s: %w: %s; make it (mkdir -p %s) or choose another place with --socket", path, ErrNoDirectory, dir, dir)
 	}
+	if st, e := os.Stat(name); errors.Is(err, fs.ErrPermission) && e == nil {
+		return nil, fmt.Errorf("socket %s: lock: %w; run as its owner, %s, or as root", path, err, ownerOf(st))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("socket %s: lock: %w; it needs write permission for its directory", path, err)
 	}

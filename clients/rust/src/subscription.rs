@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::io::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::pulse::Pulse;
 use crate::reattach::{self, Away};
 use crate::ring::Ring;
 use crate::source::Source;
+use crate::sys::ffi::O_NONBLOCK;
 use crate::sys::poll::Poll;
 use crate::sys::socket::Socket;
 
@@ -147,7 +149,11 @@ impl Subscription {
     /// ```
     pub fn open_file(path: impl AsRef<Path>, options: Options) -> Result<Subscription, Error> {
         let path = path.as_ref();
-        let opened = File::open(path)
+        // A named pipe, which it must not be, would be waited for.
+        let opened = File::options()
+            .read(true)
+            .custom_flags(O_NONBLOCK)
+            .open(path)
             .map_err(|e| Error::io("open", e))
             .and_then(|mut file| Subscription::image(&mut file, options));
         opened.map_err(|e| Error::new(e.kind(), format!("ring file {}: {}", path.display(), e)))

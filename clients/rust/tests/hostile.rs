@@ -170,3 +170,13 @@ fn no_schema_does_harm() {
         }
     }
 }
+
+/// A named pipe is no image, and is not waited for though nobody writes into it.
+#[test]
+fn a_pipe_is_no_image() {
+    let path = env::temp_dir().join(format!("ringside-pipe-{}", std::process::id()));
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let opened = Subscription::open_file(&path, Options::default());
+    fs::remove_file(&path).unwrap();
+    assert!(opened.is_err());
+}

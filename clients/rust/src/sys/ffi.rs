@@ -29,6 +29,8 @@ pub const SO_RCVTIMEO: c_int = 20;
 #[cfg(not(any(target_arch = "powerpc64", target_arch = "mips64", target_arch = "sparc64")))]
 pub const SO_SNDTIMEO: c_int = 21;
 pub const SCM_RIGHTS: c_int = 1;
+pub const O_NONBLOCK: c_int = 0o4000;
+
 pub const MSG_CTRUNC: c_int = 0x8;
 pub const MSG_TRUNC: c_int = 0x20;
 pub const MSG_DONTWAIT: c_int = 0x40;

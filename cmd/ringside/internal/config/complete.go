@@ -29,9 +29,6 @@ func (c *Config) complete(p *problems) (*Config, error) {
 	if len(c.Rings) == 0 {
 		c.Rings = []Ring{{Name: DefaultRing, StallTimeout: DefaultStall, Origin: "the default ring"}}
 	}
-	if r := &c.Reader; r.ShrinkBelow > r.GrowAbove {
-		p.add("reader.shrink_below", "make it the smaller one", "%v is above grow_above, %v: the number of workers would never rest", r.ShrinkBelow, r.GrowAbove)
-	}
 	c.checkRings(p)
 	c.checkMaps(p)
 	c.checkModes(p)
@@ -51,7 +48,7 @@ func (c *Config) checkRings(p *problems) {
 			p.add(r.Origin, "keep one of them", "another ring is called %q, too", r.Name)
 		case !r.Lossless && r.StallTimeout != DefaultStall:
 			p.add(r.Origin, "take it out, or set delivery: lossless", "stall_timeout is for lossless rings: nobody waits on ring %q", r.Name)
-		case !slices.ContainsFunc(c.Maps, func(m Map) bool { return m.Ring == r.Name || m.Ring == "" && r.Name == DefaultRing }):
+		case len(c.Maps) > 0 && !slices.ContainsFunc(c.Maps, func(m Map) bool { return m.Ring == r.Name || m.Ring == "" && r.Name == DefaultRing }):
 			p.add(r.Origin, fmt.Sprintf("give a map 'ring: %s', or take the ring out", r.Name), "no map goes to ring %q", r.Name)
 		}
 		seen[r.Name] = true

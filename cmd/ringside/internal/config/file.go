@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strconv"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+	"golang.org/x/sys/unix"
 )
 
 // maxFile bounds what is read. It holds some ten thousand maps.
@@ -21,16 +23,24 @@ const maxFile = 1 << 20
 
 // Load reads a configuration file.
 func Load(path string) (*Config, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("--config: %w", err)
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
-		return nil, fmt.Errorf("--config: %w", err)
+	text, err := read(path)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("--config: %w; let this user read it, or run as one who may", err)
+	case err != nil:
+		return nil, fmt.Errorf("--config: %w: %w; name a file to be read", ErrInvalid, err)
 	}
 	return Parse(path, text)
+}
+
+func read(path string) ([]byte, error) {
+	// A named pipe into which nobody writes is as good as empty, and not waited for.
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxFile+1))
 }
 
 // Parse reads the text of a configuration file; file is its name in messages.
@@ -49,7 +59,7 @@ func Parse(file string, text []byte) (*Config, error) {
 
 // document reads the one document that a file must hold.
 func (d *decoder) document(text []byte) *Config {
-	c := &Config{Socket: Socket{Path: DefaultSocket}, Reader: defaultReader()}
+	c := &Config{Reader: defaultReader()}
 	in := yaml.NewDecoder(bytes.NewReader(text))
 	var doc, more yaml.Node
 	switch err := in.Decode(&doc); {
@@ -93,7 +103,7 @@ func (d *decoder) socket(s *Socket) field {
 }
 
 func (d *decoder) reader(r *Reader) field {
-	return d.group("reader",
+	all := d.group("reader",
 		value(d, "duty", &r.Duty, ParsePercent),
 		value(d, "max_hold", &r.MaxHold, ParseMaxHold),
 		value(d, "workers_max", &r.WorkersMax, parseWorkers),
@@ -103,6 +113,12 @@ func (d *decoder) reader(r *Reader) field {
 		value(d, "kernel_timing", &r.KernelTiming, parseBool),
 		value(d, "history", &r.History, ParseBytes),
 		value(d, "read_when_idle", &r.ReadWhenIdle, parseBool))
+	return field{all.name, func(n *yaml.Node, path string) {
+		if all.read(n, path); r.ShrinkBelow > r.GrowAbove {
+			d.add(d.at(n, path), "make shrink_below the smaller one",
+				"shrink_below, %v, is above grow_above, %v: the number of workers would never rest", r.ShrinkBelow, r.GrowAbove)
+		}
+	}}
 }
 
 // cpus reads a list of CPUs and ranges of them. Whether this process may run

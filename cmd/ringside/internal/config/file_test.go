@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // everything is the file of the documentation with every field set.
@@ -51,7 +53,7 @@ func TestParseDefaults(t *testing.T) {
 	if m.Path != "/sys/fs/bpf/flows" || m.Ring != "main" || m.Every != DefaultEvery || m.Consistency != Walked || m.Name != "" {
 		t.Fatalf("map %+v", m)
 	}
-	if len(c.Rings) != 1 || c.Rings[0].Name != "main" || c.Rings[0].Bytes != 0 || c.Socket.Path != DefaultSocket || !reflect.DeepEqual(c.Reader, defaultReader()) {
+	if len(c.Rings) != 1 || c.Rings[0].Name != "main" || c.Rings[0].Bytes != 0 || c.Socket.Path != "" || !reflect.DeepEqual(c.Reader, defaultReader()) {
 		t.Fatalf("config %+v", c)
 	}
 }
@@ -102,7 +104,7 @@ func TestParseProblems(t *testing.T) {
 		{"a stall without waiting", head + maps + "rings: [{name: main, stall_timeout: 9s}]", "rings[0]: stall_timeout is for lossless rings"},
 		{"rows that are polled", head + "maps: [{path: /p/a, poll: true}]", "maps[0]: poll is for mode events"},
 		{"cpus", head + maps + "reader: {cpus: [0, 5-2]}", `reader.cpus[1]: "5-2" is no CPU; write its number, or a range such as 4-7`},
-		{"thresholds", head + maps + "reader: {shrink_below: 1ms}", "reader.shrink_below: 1ms is above grow_above, 500µs"},
+		{"thresholds", head + maps + "reader: {shrink_below: 1ms}", "f:3: reader: shrink_below, 1ms, is above grow_above, 500µs"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c, err := Parse("f", []byte(tt.text))
@@ -122,12 +124,22 @@ func TestAllProblemsAtOnce(t *testing.T) {
 	if err == nil || err.Error() != want {
 		t.Fatalf("got\n%v\nwant\n%s", err, want)
 	}
+	_, err = Parse("f", []byte("version: 1\nmaps:\n"+strings.Repeat(" - {path: a}\n", maxProblems+5)))
+	if err == nil || !strings.Contains(err.Error(), "25 problems\n") || !strings.HasSuffix(err.Error(), "\n  and 5 more") {
+		t.Errorf("got\n%v", err)
+	}
 }
 
 func TestLoad(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ringside.yaml")
-	if _, err := Load(path); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), path) {
-		t.Fatalf("missing file: %v", err)
+	pipe := path + ".pipe" // into which nobody writes
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{path, filepath.Dir(path), "/dev/null/x", pipe} {
+		if _, err := Load(path); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: %v", path, err)
+		}
 	}
 	if err := os.WriteFile(path, []byte(everything), 0o600); err != nil {
 		t.Fatal(err)

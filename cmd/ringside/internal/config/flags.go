@@ -37,7 +37,7 @@ func (f Flags) Resolve(environment string) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.Socket.Path = cmp.Or(f.Socket, c.Socket.Path)
+	c.Socket.Path = cmp.Or(f.Socket, c.Socket.Path, environment, DefaultSocket)
 	f.allow(c, p)
 	return c, p.err()
 }

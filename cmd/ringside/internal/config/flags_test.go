@@ -87,6 +87,10 @@ func TestSocketPrecedence(t *testing.T) {
 	if err := os.WriteFile(file, []byte("version: 1\nsocket: {path: /file}\nmaps: [{path: /p/a}]\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	without := file + "-without"
+	if err := os.WriteFile(without, []byte("version: 1\nmaps: [{path: /p/a}]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	pins := []string{"/p/a"}
 	for _, tt := range []struct {
 		flags     Flags
@@ -97,6 +101,8 @@ func TestSocketPrecedence(t *testing.T) {
 		{Flags{Maps: pins, Socket: "/flag"}, "/env", "/flag"},
 		{Flags{File: file}, "/env", "/file"},
 		{Flags{File: file, Socket: "/flag"}, "/env", "/flag"},
+		{Flags{File: without}, "/env", "/env"},
+		{Flags{File: without}, "", DefaultSocket},
 	} {
 		c, err := tt.flags.Resolve(tt.env)
 		if err != nil || c.Socket.Path != tt.want {

@@ -14,7 +14,7 @@ func (c *Config) checkModes(p *problems) {
 		if m.Mode != Events {
 			switch {
 			case m.Poll:
-				p.add(m.Origin, "take poll out, or set every", "poll is for mode events")
+				p.add(m.Origin, "take poll out, or set mode: events", "poll is for mode events")
 			case m.Type != "" || m.BTF != "":
 				p.add(m.Origin, "take them out: the types of rows come with the map", "type and btf are for mode events")
 			}

@@ -34,6 +34,7 @@ func (p Problem) String() string {
 // Error is all that is wrong. It unwraps to ErrInvalid or ErrFlags.
 type Error struct {
 	Problems []Problem
+	more     int // that are not among them
 	kind     error
 }
 
@@ -42,9 +43,12 @@ func (e *Error) Error() string {
 		return e.Problems[0].String()
 	}
 	lines := make([]string, 0, len(e.Problems)+1)
-	lines = append(lines, fmt.Sprintf("%v: %d problems", e.kind, len(e.Problems)))
+	lines = append(lines, fmt.Sprintf("%v: %d problems", e.kind, len(e.Problems)+e.more))
 	for _, p := range e.Problems {
 		lines = append(lines, "  "+p.String())
+	}
+	if e.more > 0 {
+		lines = append(lines, fmt.Sprintf("  and %d more", e.more))
 	}
 	return strings.Join(lines, "\n")
 }
@@ -57,18 +61,21 @@ const maxProblems = 20
 // problems collects what is found on the way.
 type problems struct {
 	list []Problem
+	more int
 	kind error
 }
 
 func (p *problems) add(where, remedy, cause string, args ...any) {
-	if len(p.list) < maxProblems {
-		p.list = append(p.list, Problem{where, fmt.Sprintf(cause, args...), remedy})
+	if len(p.list) == maxProblems {
+		p.more++
+		return
 	}
+	p.list = append(p.list, Problem{where, fmt.Sprintf(cause, args...), remedy})
 }
 
 func (p *problems) err() error {
 	if len(p.list) == 0 {
 		return nil
 	}
-	return &Error{p.list, p.kind}
+	return &Error{p.list, p.more, p.kind}
 }

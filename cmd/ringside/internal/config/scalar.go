@@ -22,7 +22,7 @@ const (
 	maxMaxHold = time.Second
 	maxDuty    = 64.0 // of one CPU
 	maxCPUs    = 1024 // what an affinity mask can name
-	minBytes   = 4 << 10
+	LeastBytes = 4 << 10
 	maxBytes   = 4 << 30 // what a ring's format can describe
 )
 
@@ -83,7 +83,7 @@ func ParseBytes(s string) (uint64, error) {
 		if err != nil {
 			return 0, fmt.Errorf("%q is no size; write bytes, or KiB, MiB, GiB, such as 16MiB", s)
 		}
-		if size := float64(n) * u.factor; size < minBytes || size > maxBytes {
+		if size := float64(n) * u.factor; size < LeastBytes || size > maxBytes {
 			return 0, fmt.Errorf("%s is out of bounds; use 4KiB to 4GiB", s)
 		}
 		return n * uint64(u.factor), nil

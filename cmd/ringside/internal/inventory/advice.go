@@ -112,7 +112,7 @@ func huge(i *reader.Info, c *Cost) *Advice {
 		return nil
 	}
 	return &Advice{Huge,
-		fmt.Sprintf("max_entries of %d with %d bytes each is %s a scan if it is ever full; a ring of four such scans is larger than is made without being told to", i.MaxEntries, i.KeySize+i.ValueSize, size(c.FullBytes)),
+		fmt.Sprintf("max_entries of %d with %d bytes each, keys and values aligned to 8, is %s a scan if it is ever full; a ring of four such scans is larger than is made without being told to", i.MaxEntries, i.AlignedBytes(), size(c.FullBytes)),
 		"create it with fewer max_entries, or serve it with --ring-bytes for what it really reaches, and less often (--map PIN=1s)"}
 }
 

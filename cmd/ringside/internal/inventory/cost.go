@@ -55,7 +55,7 @@ func measure(pin string) (*reader.Info, *Cost, error) {
 }
 
 func newCost(i *reader.Info, stats reader.ScanStats, complete bool) *Cost {
-	row := uint64(i.KeySize + i.ValueSize)
+	row := uint64(i.AlignedBytes())
 	c := &Cost{
 		Rows: stats.Rows, Complete: complete, ScanNS: int64(stats.Duration),
 		ScanBytes: uint64(stats.Rows) * row, FullBytes: uint64(i.MaxEntries) * row,

@@ -54,7 +54,7 @@ func (s *Sidecar) apply(p *plan, now time.Time) (*Changes, error) {
 	sorted(done.Added)
 	sorted(done.Removed)
 	sorted(done.Changed)
-	s.log.Info().Strs("added", done.Added).Strs("removed", done.Removed).Strs("changed", done.Changed).Strs("rings", done.Rings).Strs("rules", done.Rules).Msg("reloaded")
+	s.log.Info().Strs("added", done.Added).Strs("removed", done.Removed).Strs("changed", done.Changed).Strs("rings", done.Rings).Strs("ended", done.Ended).Strs("rules", done.Rules).Msg("reloaded")
 	s.tellRules()
 	return done, errors.Join(failed, s.openSocket(p))
 }
@@ -181,7 +181,7 @@ func (s *Sidecar) dismiss(rings []*ring, done *Changes, now time.Time) (ended []
 		r.old, r.sources = append(r.old, e), nil
 		ended = append(ended, e)
 		s.leaving = append(s.leaving, r)
-		done.Rings = append(done.Rings, r.config.Name)
+		done.Ended = append(done.Ended, r.config.Name)
 	}
 	return ended
 }

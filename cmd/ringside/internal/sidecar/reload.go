@@ -24,7 +24,8 @@ type Changes struct {
 	Added         []string `json:"added"`
 	Removed       []string `json:"removed"`
 	Changed       []string `json:"changed"`
-	Rings         []string `json:"rings"`
+	Rings         []string `json:"rings"` // that were replaced
+	Ended         []string `json:"ended"` // rings
 	Rules         []string `json:"rules"`
 }
 

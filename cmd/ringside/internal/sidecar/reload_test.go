@@ -82,7 +82,7 @@ func TestReloadUnderWay(t *testing.T) {
 	}
 	// A ring that is no longer wanted ends, and its memory goes with its readers.
 	changes, err := reload(fmt.Sprintf("reader: {read_when_idle: true, duty: 100%%}\nrings: [{name: new}]\nmaps: [{path: %s/b, ring: new}]\n", dir))
-	if err != nil || len(changes.Rings) != 2 || len(changes.Added) != 1 {
+	if err != nil || len(changes.Rings) != 0 || len(changes.Ended) != 2 || len(changes.Added) != 1 {
 		t.Errorf("%+v, %v", changes, err)
 	}
 	if d := r.status(); d.Sidecar.Memory.History == 0 {
@@ -117,7 +117,7 @@ func TestReloadThatCannotBe(t *testing.T) {
 			t.Errorf("%s: %+v", name, changes)
 		}
 	}
-	if changes, err := reload(good); err != nil || len(changes.Rings)+len(changes.Added)+len(changes.Removed)+len(changes.Changed) != 0 {
+	if changes, err := reload(good); err != nil || len(changes.Rings)+len(changes.Ended)+len(changes.Added)+len(changes.Removed)+len(changes.Changed) != 0 {
 		t.Errorf("%+v, %v", changes, err)
 	}
 	if now := r.status().Rings[0].Epoch; now != epoch {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/bits"
 
+	"github.com/ringside-bpf/ringside/cmd/ringside/internal/config"
 	"github.com/ringside-bpf/ringside/reader"
 	"github.com/ringside-bpf/ringside/shm"
 )
@@ -24,14 +25,12 @@ const (
 	smallEvents = 16 << 20
 )
 
-// scanBytes is what one scan takes if the map is full: scanners align keys and
-// values to 8 bytes.
+// scanBytes is what one scan takes if the map is full.
 func scanBytes(i *reader.Info) uint64 {
 	if i.Engine == reader.EngineRingbuf {
 		return uint64(i.MaxEntries)
 	}
-	round := func(n int) uint64 { return (uint64(n) + 7) &^ 7 }
-	return uint64(i.MaxEntries) * (round(i.KeySize) + round(i.ValueSize))
+	return uint64(i.MaxEntries) * uint64(i.AlignedBytes())
 }
 
 // leastRing is the smallest ring with frames that hold a row of the map, or a
@@ -65,7 +64,7 @@ func fittingRing(i *reader.Info) (uint64, error) {
 	return 0, fmt.Errorf("%s: %w: %d rows of %d + %d bytes, each aligned to 8, are %s a scan, %d scans are %s, and a ring is at most %s unless you say so; "+
 		"set --ring-bytes (rings[].bytes) to what the map really needs, at least %s",
 		i.Pin, shm.ErrTooLarge, i.MaxEntries, i.KeySize, i.ValueSize, size64(scanBytes(i)), keptScans, size64(keptScans*scanBytes(i)),
-		size64(maxRing), size64(leastRing(i)))
+		size64(maxRing), size64(max(leastRing(i), config.LeastBytes)))
 }
 
 // fits holds a map against a ring whose size was configured. A scan that is
