@@ -93,7 +93,8 @@ func TestTopRanks(t *testing.T) {
 		sum += i + 1
 	}
 	nobody.run("top", "percpu").exits(exitOK, "percpu: 1 rows, by value,", fmt.Sprintf("  7      %d\n", sum))
-	nobody.run("top", "counters", "--by", "nope").exits(exitUsage, `no number called "nope"`, "value.bytes, value.drift")
+	nobody.run("top", "counters", "--by", "nope").exits(exitUsage, `no number called "nope"`, "value.bytes, value.drift, value.hist[0] to [1]")
+	nobody.run("top", "counters", "--rows", "1", "--by", "hist[1]").exits(exitOK, "by value.hist[1], scan ", "value.hist[1]\n  0            1            5  [0,100]               100\n")
 	nobody.run("top", "nope").exits(exitConfig, `no source "nope"`)
 }
 
@@ -126,6 +127,7 @@ func TestTopRates(t *testing.T) {
 		t.Errorf("rates %v: a thousand up for every one down", doc.Rows[0].Rates)
 	}
 	s.run("top", "counters", "--rate", "--rows", "1").exits(exitOK, "value.bytes/s", "key", "by value.bytes/s")
+	s.run("top", "counters", "--rate", "--rows", "1", "--by", "hist[0]").exits(exitOK, "by value.hist[0]/s", "  value.hist[0]/s\n")
 	close(stop)
 	if err := <-done; err != nil {
 		t.Error(err)

@@ -79,9 +79,11 @@ func join(side, rest string) string {
 func numberNames(src *ringside.Source) string {
 	cells := CellsOf(src)
 	var names []string
-	for _, f := range cells.numbers {
+	for i, f := range cells.numbers {
 		if f != nil {
 			names = append(names, f.Name)
+		} else if c := cells.columns[i]; c.typ != nil && c.typ.Kind == schema.Array && c.typ.Count > 0 && isNumber(c.typ.Elem) {
+			names = append(names, fmt.Sprintf("%s[0] to [%d]", c.name, c.typ.Count-1))
 		}
 	}
 	if len(names) == 0 {

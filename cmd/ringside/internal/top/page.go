@@ -62,6 +62,10 @@ func (p *Page) Table(w io.Writer, bold bool) error {
 			lines[0][i] += "/s"
 		}
 	}
+	apart := p.apart(cells)
+	if apart != nil {
+		lines[0] = append(lines[0], p.ranked())
+	}
 	rows := p.best(p.Now, p.Before)
 	for r := range rows {
 		line := make([]string, cells.Len())
@@ -72,22 +76,46 @@ func (p *Page) Table(w io.Writer, bold bool) error {
 				line[i] = cut(cells.Append(nil, i, rows[r].key, rows[r].value))
 			}
 		}
+		switch {
+		case apart == nil:
+		case p.Rate:
+			line = append(line, p.rateCell(rows[r], apart))
+		default:
+			line = append(line, string(apart.Append(nil, apart.Of(rows[r].key, rows[r].value))))
+		}
 		lines = append(lines, line)
 	}
 	out := append([]byte(p.headline(src)), '\n')
-	out = appendAligned(out, lines, func(i int) bool { return cells.Number(i) != nil }, bold)
+	out = appendAligned(out, lines, func(i int) bool { return i == cells.Len() || cells.Number(i) != nil }, bold)
 	_, err := w.Write(out)
 	return err
+}
+
+// apart is the number that rows are ranked by, if no column shows it: one in an array.
+func (p *Page) apart(cells *render.Cells) *render.Field {
+	for i := range cells.Len() {
+		if f := cells.Number(i); p.By == nil || f != nil && f.Name == p.By.Name {
+			return nil
+		}
+	}
+	return p.By
+}
+
+// ranked is what rows are ranked by.
+func (p *Page) ranked() string {
+	if p.Rate {
+		return p.By.Name + "/s"
+	}
+	return p.By.Name
 }
 
 // headline says what is shown, and whether it is as things are.
 func (p *Page) headline(src *ringside.Source) string {
 	text := fmt.Sprintf("%s: %d rows", render.Visible(src.Name), p.Now.Len())
 	if p.By != nil {
-		text += ", by " + p.By.Name
-		if p.Rate {
-			text += "/s"
-		}
+		text += ", by " + p.ranked()
+	} else {
+		text += ", in the order of their keys"
 	}
 	text += fmt.Sprintf(", scan %d at %s", p.Now.Scan(), p.Now.Time().Format("15:04:05.000"))
 	if p.Rate && p.Before == nil {
