@@ -66,6 +66,7 @@ func TestTopRanks(t *testing.T) {
 	s := newRootShell(t)
 	s.pin("counters", counterMap)
 	s.pin("percpu", perCPUMap)
+	s.pin("plain", plainMap)
 	s.serve("--allow-uid", fmt.Sprint(bpftest.Nobody))
 	nobody := s.as(bpftest.Nobody)
 	for by, want := range map[string][]uint32{
@@ -95,6 +96,7 @@ func TestTopRanks(t *testing.T) {
 	nobody.run("top", "percpu").exits(exitOK, "percpu: 1 rows, by value,", fmt.Sprintf("  7      %d\n", sum))
 	nobody.run("top", "counters", "--by", "nope").exits(exitUsage, `no number called "nope"`, "value.bytes, value.drift, value.hist[0] to [1]")
 	nobody.run("top", "counters", "--rows", "1", "--by", "hist[1]").exits(exitOK, "by value.hist[1], scan ", "value.hist[1]\n  0            1            5  [0,100]               100\n")
+	nobody.run("top", "plain").exits(exitOK, "plain: ", " rows, in the order of their keys, scan ")
 	nobody.run("top", "nope").exits(exitConfig, `no source "nope"`)
 }
 

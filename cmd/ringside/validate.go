@@ -3,7 +3,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"os"
 
@@ -28,12 +27,12 @@ It looks at the file alone: not at pins, groups or the socket.
 			if c.String("config") == "" {
 				return usageError("which file? give --config FILE")
 			}
-			cfg, err := config.Load(c.String("config"))
+			cfg, err := config.Flags{File: c.String("config")}.Resolve(os.Getenv(socketEnv))
 			if err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(c.App.Writer, "%s: valid: maps: %d, rings: %d, socket: %s\n",
-				c.String("config"), len(cfg.Maps), len(cfg.Rings), cmp.Or(cfg.Socket.Path, os.Getenv(socketEnv), defaultSocket))
+				c.String("config"), len(cfg.Maps), len(cfg.Rings), cfg.Socket.Path)
 			return err
 		},
 	}

@@ -25,10 +25,19 @@ type Flags struct {
 // Resolve makes the configuration that the flags ask for. environment is the
 // socket's path from the environment, which a file's overrides.
 func (f Flags) Resolve(environment string) (*Config, error) {
-	p := &problems{kind: ErrFlags}
-	if f.File == "" {
-		return f.withoutFile(environment, p)
+	from := f.withoutFile
+	if f.File != "" {
+		from = f.withFile
 	}
+	c, err := from(&problems{kind: ErrFlags})
+	if err != nil {
+		return nil, err
+	}
+	c.Socket.Path = cmp.Or(f.Socket, c.Socket.Path, environment, DefaultSocket)
+	return c, nil
+}
+
+func (f Flags) withFile(p *problems) (*Config, error) {
 	f.refuseBesideFile(p)
 	if err := p.err(); err != nil {
 		return nil, err
@@ -37,7 +46,6 @@ func (f Flags) Resolve(environment string) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.Socket.Path = cmp.Or(f.Socket, c.Socket.Path, environment, DefaultSocket)
 	f.allow(c, p)
 	return c, p.err()
 }
@@ -62,10 +70,9 @@ func (f Flags) refuseBesideFile(p *problems) {
 	}
 }
 
-func (f Flags) withoutFile(environment string, p *problems) (*Config, error) {
+func (f Flags) withoutFile(p *problems) (*Config, error) {
 	ring := Ring{Name: DefaultRing, StallTimeout: DefaultStall, Origin: "ring " + DefaultRing}
 	c := &Config{Reader: defaultReader()}
-	c.Socket.Path = cmp.Or(f.Socket, environment, DefaultSocket)
 	if len(f.Maps) == 0 {
 		p.add("serve", "give --map PIN or --config FILE; 'ringside maps' lists what is pinned here", "there is nothing to read")
 		return nil, p.err()

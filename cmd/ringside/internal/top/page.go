@@ -93,8 +93,11 @@ func (p *Page) Table(w io.Writer, bold bool) error {
 
 // apart is the number that rows are ranked by, if no column shows it: one in an array.
 func (p *Page) apart(cells *render.Cells) *render.Field {
+	if p.By == nil {
+		return nil
+	}
 	for i := range cells.Len() {
-		if f := cells.Number(i); p.By == nil || f != nil && f.Name == p.By.Name {
+		if f := cells.Number(i); f != nil && f.Name == p.By.Name {
 			return nil
 		}
 	}
