@@ -18,27 +18,27 @@ type carrier interface {
 	send(ctx context.Context, frame []byte, f reader.Frame) error
 }
 
-// inMemory are the rows of a scan as frames that lie ready.
+// inMemory are the rows of a scan as a reader has them: a frame at a time, in
+// scratch that is used for all frames. Here it holds the same rows for each.
 type inMemory struct {
-	frames []reader.Frame
-	bytes  [][]byte
-	rows   int
+	frames  []reader.Frame
+	scratch []byte
+	rows    int
 }
 
 // layOut makes rows as they are in a filled map, columns first, as a scan
 // makes them.
 func layOut(rows, perFrame int) *inMemory {
-	m := &inMemory{rows: rows}
+	most := min(rows, perFrame)
+	at := (most*keyBytes + 63) &^ 63
+	m := &inMemory{rows: rows, scratch: make([]byte, at+most*valueBytes)}
+	for i := range most {
+		binary.LittleEndian.PutUint32(m.scratch[i*keyBytes:], uint32(i))
+		binary.LittleEndian.PutUint64(m.scratch[at+i*valueBytes:], uint64(i))
+	}
 	for first := 0; first < rows; first += perFrame {
 		n := min(perFrame, rows-first)
-		at := (n*keyBytes + 63) &^ 63
-		b := make([]byte, at+n*valueBytes)
-		for i := range n {
-			binary.LittleEndian.PutUint32(b[i*keyBytes:], uint32(first+i))
-			binary.LittleEndian.PutUint64(b[at+i*valueBytes:], uint64(first+i))
-		}
-		m.bytes = append(m.bytes, b)
-		m.frames = append(m.frames, reader.Frame{Rows: n, Length: len(b), Keys: reader.Column{Stride: keyBytes}, Keyframe: true,
+		m.frames = append(m.frames, reader.Frame{Rows: n, Length: at + n*valueBytes, Keys: reader.Column{Stride: keyBytes}, Keyframe: true,
 			Values: reader.Column{Offset: at, Stride: valueBytes}, First: first == 0, Last: first+n == rows})
 	}
 	return m
@@ -46,9 +46,9 @@ func layOut(rows, perFrame int) *inMemory {
 
 // send gives one scan to everybody.
 func (m *inMemory) send(ctx context.Context, to carrier, scan uint64) (rows int, err error) {
-	for i, f := range m.frames {
+	for _, f := range m.frames {
 		f.Scan = scan
-		if err := to.send(ctx, m.bytes[i], f); err != nil {
+		if err := to.send(ctx, m.scratch[:f.Length], f); err != nil {
 			return 0, err
 		}
 	}

@@ -36,9 +36,9 @@ func (s *shmipcs) connect(b *bench, path string, rows *inMemory) error {
 	c.Network, c.Address, c.SessionNum = "unix", path, 1
 	c.MemMapType = shmipc.MemMapTypeMemFd
 	c.ShareMemoryPathPrefix, c.QueuePath = path+".memory", path+".queue"
-	slice := uint32(len(rows.bytes[0]) + headerBytes + sliceOverhead)
+	slice := uint32(len(rows.scratch) + headerBytes + sliceOverhead)
 	c.BufferSliceSizes = []*shmipc.SizePercentPair{{Size: slice, Percent: 100}}
-	c.ShareMemoryBufferCap = max(slice*uint32(4*len(rows.bytes)+4), 2<<20)
+	c.ShareMemoryBufferCap = max(slice*uint32(4*len(rows.frames)+4), 2<<20)
 	m, err := shmipc.NewSessionManager(c)
 	if err != nil {
 		return fmt.Errorf("shmipc: %w", err)

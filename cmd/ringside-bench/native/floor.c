@@ -25,7 +25,8 @@
 enum { KEY = 4, VALUE = 32, HUGE_PAGE = 2 << 20, COLLAPSE = 25 /* MADV_COLLAPSE */ };
 
 static size_t rows, slot;      /* of a scan; bytes from one to the next */
-static uint8_t *scans, *own;   /* shared; the publisher's */
+static uint8_t *scans;         /* shared */
+static uint8_t scratch[SCRATCH]; /* the publisher's */
 static _Atomic uint32_t *newest; /* number of the scan that is there */
 static uint64_t total;         /* so that reading is no dead code */
 
@@ -43,9 +44,9 @@ static void map(int fd, int prot)
 static int publish_attach(void)
 {
 	int fd = memfd_create("floor", MFD_CLOEXEC);
-	if (fd < 0 || ftruncate(fd, (off_t)(3 * slot)) != 0 || !(own = malloc(slot)))
+	if (fd < 0 || ftruncate(fd, (off_t)(3 * slot)) != 0)
 		err(71, "memory");
-	memset(own, 1, slot);
+	memset(scratch, 1, sizeof(scratch));
 	map(fd, PROT_READ | PROT_WRITE);
 	(void)madvise(scans, 3 * slot, COLLAPSE);
 	return fd;
@@ -69,7 +70,7 @@ static uint64_t publish(uint32_t first, uint32_t last, uint64_t every_ns)
 		due.tv_nsec %= 1000000000;
 		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL);
 		uint64_t before = processor_ns();
-		put_rows(scans + scan % 2 * slot, own, rows * (KEY + VALUE));
+		put_scan(scans + scan % 2 * slot, scratch, rows * (KEY + VALUE));
 		atomic_store(newest, scan);
 		syscall(SYS_futex, newest, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 		took += processor_ns() - before;

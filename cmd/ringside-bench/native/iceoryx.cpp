@@ -19,7 +19,6 @@
 #include <string>
 #include <time.h>
 #include <unistd.h>
-#include <vector>
 
 namespace {
 
@@ -56,24 +55,23 @@ void check_parent()
 
 struct Publisher {
     iox::popo::UntypedPublisher port{TOPIC};
-    std::vector<uint8_t> mem; // the rows, in memory of our own
+    uint8_t scratch[SCRATCH]; // rows, in memory of our own
+    size_t rows;
 
-    explicit Publisher(size_t rows) : mem(rows * (KEY + VALUE))
+    explicit Publisher(size_t n) : rows(n)
     {
-        for (uint32_t i = 0; i < rows; i++)
-            memcpy(&mem[i * KEY], &i, sizeof(i));
-        for (size_t i = rows * KEY; i < mem.size(); i++)
-            mem[i] = uint8_t(i);
+        for (size_t i = 0; i < SCRATCH; i++)
+            scratch[i] = uint8_t(i);
     }
 
     void send(uint64_t scan)
     {
         for (bool sent = false; !sent; check_parent()) {
-            port.loan(HEADER + mem.size(), 64)
+            port.loan(HEADER + rows * (KEY + VALUE), 64)
                 .and_then([&](auto& chunk) {
-                    Header h{scan, mem.size() / (KEY + VALUE)};
+                    Header h{scan, rows};
                     memcpy(chunk, &h, sizeof(h));
-                    put_rows(static_cast<uint8_t*>(chunk) + HEADER, mem.data(), mem.size());
+                    put_scan(static_cast<uint8_t*>(chunk) + HEADER, scratch, rows * (KEY + VALUE));
                     port.publish(chunk);
                     sent = true;
                 })

@@ -27,6 +27,17 @@ static inline void put_rows(uint8_t *to, const uint8_t *from, size_t bytes)
 	memcpy(to, from, bytes);
 }
 
+/* Rows of a scan come to a publisher a frame at a time, in scratch that stays in the
+ * caches. Here it holds the same for every frame; see fanout_carrier.go. */
+enum { SCRATCH = 4096 * (4 + 32) };
+
+static inline void put_scan(uint8_t *to, const uint8_t *scratch, size_t bytes)
+{
+	for (; bytes > SCRATCH; to += SCRATCH, bytes -= SCRATCH)
+		put_rows(to, scratch, SCRATCH);
+	put_rows(to, scratch, bytes);
+}
+
 /* Two words that are added at once. */
 typedef uint64_t rows_pair __attribute__((vector_size(16)));
 
