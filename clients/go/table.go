@@ -58,28 +58,6 @@ func TableOf[K, V any](s *Subscription, source string) (*Table[K, V], error) {
 // It is for tables of [TableOf], in the loop's goroutine.
 func (t *Table[K, V]) Apply(b *Batch) (changed bool) { return t.apply(b) }
 
-// Get is the value of a key.
-func (t *Table[K, V]) Get(key K) (value V, ok bool) {
-	if len(t.holes) > 0 {
-		fillHoles(bytesOf(&key), t.holes)
-	}
-	for { // as often as the copy at hand was overwritten meanwhile
-		s := t.shown.Load()
-		number, still := s.guard.enter()
-		if !still {
-			continue
-		}
-		if found := lookup[K, V](s, &key); found != nil {
-			value := *found
-			if s.guard.leave(number) {
-				return value, true
-			}
-		} else if s.guard.leave(number) {
-			return value, false
-		}
-	}
-}
-
 // All walks the keys and values of one scan, in no order. A loop that takes
 // longer than a scan holds that scan's copy, as a snapshot does.
 func (t *Table[K, V]) All() iter.Seq2[K, V] {
@@ -128,7 +106,7 @@ type Snapshot[K, V any] struct {
 func (s *Snapshot[K, V]) Get(key K) (value V, ok bool) {
 	fillHoles(bytesOf(&key), s.holes)
 	store := s.use()
-	if found := lookup[K, V](store, &key); found != nil {
+	if found := lookup[K, V](store, store.seed.hash(bytesOf(&key)), &key); found != nil {
 		return *found, true
 	}
 	return value, false
