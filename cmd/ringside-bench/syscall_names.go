@@ -58,14 +58,20 @@ func callRows(contender string, calls map[call]uint64, rows uint64) []syscallRow
 	row := func(thread, name, whose string, calls uint64) syscallRow {
 		return syscallRow{contender, thread, name, whose, calls, rows, float64(calls) * 1e6 / float64(max(rows, 1))}
 	}
+	// Our client maps memory when it attaches, for which descriptors come by message.
+	// Without one it was the runtime, whose heap has grown.
+	attached := calls[call{readingThread, unix.SYS_RECVMSG}]+calls[call{otherThreads, unix.SYS_RECVMSG}] > 0
 	var out []syscallRow
 	for _, thread := range []string{readingThread, otherThreads} {
 		sum, single := uint64(0), []syscallRow(nil)
 		for c, n := range calls {
 			if c.thread == thread && n > 0 {
 				name, whose := nameOf(c.nr)
-				if thread == otherThreads && (c.nr == unix.SYS_READ || c.nr == unix.SYS_WRITE) {
+				switch {
+				case thread == otherThreads && (c.nr == unix.SYS_READ || c.nr == unix.SYS_WRITE):
 					whose = whoseTold
+				case c.nr == unix.SYS_MMAP && !attached:
+					whose = whoseRuntime
 				}
 				single = append(single, row(thread, name, whose, n))
 				sum += n

@@ -44,7 +44,7 @@ func runSyscalls(ctx context.Context, b *bench) (*result, error) {
 	r := b.result(
 		"A consumer in a process of its own reads on a thread of its own, in a lease. A BPF program on the raw tracepoint sys_enter counts every system call by thread and number; counts and rows are read before and after, from outside, so that measuring makes none.",
 		"reading: the ring is filled to three quarters, counted, the consumer told to look at every row of that, counted again; so it always has a next frame, and the calls are those of reading and of being told. waiting: the map is scanned every 100 ms, and the consumer sleeps in between.",
-		"Whose: the Go runtime makes calls by itself (preemption by signal, its own locks, timers and poller); everything else is ours.",
+		"Whose: the Go runtime makes calls by itself (preemption by signal, its own locks, timers and poller, memory for its heap); everything else is ours.",
 	)
 	w, err := b.newWitness()
 	if err != nil {

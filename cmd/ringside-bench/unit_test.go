@@ -85,3 +85,16 @@ func TestPrivateClaimsAreApart(t *testing.T) {
 		t.Error("a claim was lent that does not fit")
 	}
 }
+
+// A client maps memory when it attaches, the Go runtime whenever it likes.
+func TestWhoseMappingsAre(t *testing.T) {
+	for _, tc := range []struct {
+		messages uint64
+		ours     float64
+	}{{0, 0}, {1, 1}} {
+		calls := map[call]uint64{{readingThread, unix.SYS_MMAP}: 1, {otherThreads, unix.SYS_RECVMSG}: tc.messages}
+		if got := oursWhileReading(callRows(byReading, calls, 1_000_000)); got != tc.ours {
+			t.Errorf("beside %d messages %v mappings are ours, want %v", tc.messages, got, tc.ours)
+		}
+	}
+}
