@@ -148,6 +148,32 @@ func TestManyComeAndGo(t *testing.T) {
 	}
 }
 
+// A base is there when one demo wants to make it, and gone when it looks: no error, but one more attempt.
+func TestBaseIsMadeWhileOthersRemoveIt(t *testing.T) {
+	base := filepath.Join(t.TempDir(), "demo")
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				_ = os.Mkdir(base, 0o755) // often it is there
+				_ = os.Remove(base)
+			}
+		}
+	}()
+	for range 20_000 {
+		if err := makeBase(base); err != nil {
+			t.Error(err)
+			break
+		}
+	}
+	close(stop)
+	<-stopped
+}
+
 // A demo can be killed at any point of moving in. Nobody holds what it left, however little that is.
 func TestHalfMadeHomesAreCleanedUp(t *testing.T) {
 	bpftest.RequireRoot(t)

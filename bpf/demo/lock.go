@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -39,7 +40,11 @@ func guardBase(base string) (*os.File, error) {
 
 // makeBase refuses a directory somebody else could swap under our mount.
 func makeBase(base string) error {
-	if err := os.MkdirAll(base, 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(base), 0o755); err != nil {
+		return err
+	}
+	// Not by MkdirAll, which fails when a base that was there is gone a moment later.
+	if err := os.Mkdir(base, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
 	info, err := os.Lstat(base)
