@@ -80,7 +80,7 @@ size: bin/ringside
 cross: check-go ## build everything for arm64, and run the rings' tests there (needs qemu-user)
 	GOARCH=arm64 CGO_ENABLED=0 $(GO) build -o /dev/null ./...
 	@if command -v qemu-aarch64 >/dev/null; then \
-		GOARCH=arm64 CGO_ENABLED=0 $(GO) test -count=1 -exec qemu-aarch64 ./shm ./shm/schema ./reader/ringbuf; \
+		GOARCH=arm64 CGO_ENABLED=0 $(GO) test -count=1 -exec qemu-aarch64 ./shm ./shm/schema ./reader/ringbuf ./clients/go/internal/prefetch; \
 		else echo "no qemu-aarch64: built, not run"; [ "$${RINGSIDE_NO_SKIP:-}" != 1 ]; fi
 
 test: check-go test-race test-plain ## all tests; as root those with real maps, too

@@ -51,9 +51,7 @@ func (l *changelog) catchUp(s, from *store) {
 	for _, i := range l.slots {
 		s.copyRow(int(i), from, int(i))
 	}
-	for some := range slices.Chunk(l.values, block) {
-		s.copyValues(some, from)
-	}
+	s.copyValues(l.values, from)
 }
 
 // sorted is each of the slots, once.

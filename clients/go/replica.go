@@ -30,6 +30,7 @@ type replica struct {
 	marked bool   // spare is marked as being written already
 	level  bool   // spare is what is shown
 	log    changelog
+	ahead  ahead
 }
 
 func (r *replica) init(src *Source) {
@@ -101,26 +102,27 @@ func (r *replica) catchUp() {
 
 // put stores the rows of b in the scan, and reports whether there may be so many.
 func (r *replica) put(b *Batch, most int) bool {
-	var g guesses
-	for i := range int(b.rows) {
-		if i%block == 0 {
-			r.expect(b, i, &g)
-		}
-		h, key := g.hashes[i%block], b.key(i)
-		at, found := r.work.findNear(g.slots[i%block], h, key)
-		if !found && r.work.n == r.work.room {
-			if r.work.n >= most {
-				return false
+	r.ahead.start(0)
+	for first := 0; first < int(b.rows); first += block {
+		hashes, likely := r.ahead.ready(r.work, b, first)
+		for i, h := range hashes {
+			key := b.key(first + i)
+			at, found := r.work.findNear(int(likely[i]), h, key)
+			if !found && r.work.n == r.work.room {
+				if r.work.n >= most {
+					return false
+				}
+				r.grow(most)
+				r.ahead.start(first)
+				_, likely = r.ahead.ready(r.work, b, first)
+				at, _ = r.work.find(h, key)
 			}
-			r.grow(most)
-			r.expect(b, i-i%block, &g)
-			at, _ = r.work.find(h, key)
-		}
-		r.work.put(h, at, found, key, b.value(i))
-		if found {
-			r.log.value(at)
-		} else {
-			r.log.slot(at)
+			r.work.put(h, at, found, key, b.value(first+i))
+			if found {
+				r.log.value(at)
+			} else {
+				r.log.slot(at)
+			}
 		}
 	}
 	return true
@@ -128,48 +130,13 @@ func (r *replica) put(b *Batch, most int) bool {
 
 // remove removes the rows of b from the scan.
 func (r *replica) remove(b *Batch) {
-	var g guesses
-	for i := range int(b.rows) {
-		if i%block == 0 {
-			r.expect(b, i, &g)
-		}
-		r.work.remove(g.hashes[i%block], b.key(i), &r.log)
-	}
-}
-
-// block is for how many rows at once memory is asked.
-const block = 32
-
-// guesses are the hashes of a block of keys, and the slots where they are likely to
-// be, or to come.
-type guesses struct {
-	hashes [block]uint32
-	slots  [block]int
-}
-
-// expect looks where the rows of a batch will lie, as many as there are in a
-// block. In a table larger than the caches each of them waits for memory, twice: so
-// they wait together. The loops that wait are short and call nothing, so that the
-// processor has all of a block under way at once.
-func (r *replica) expect(b *Batch, from int, g *guesses) {
-	s, n, seen := r.work, min(block, int(b.rows)-from), uint8(0)
-	hashes, slots := g.hashes[:n], g.slots[:n]
-	for i := range hashes {
-		hashes[i] = s.seed.hash(b.key(from + i))
-	}
-	for _, h := range hashes {
-		seen += s.tags[s.home(h)]
-	}
-	for i, h := range hashes {
-		slots[i] = s.likely(h)
-	}
-	if rows, last := s.rows, s.stride-1; len(rows) > 0 { // else there is none yet, or a row is nothing
-		for _, at := range slots {
-			start := at * s.stride
-			seen += rows[start] + rows[start+last]
+	r.ahead.start(0)
+	for first := 0; first < int(b.rows); first += block {
+		hashes, _ := r.ahead.ready(r.work, b, first)
+		for i, h := range hashes {
+			r.work.remove(h, b.key(first+i), &r.log)
 		}
 	}
-	s.seen = seen
 }
 
 // grow makes room for more rows. Most maps never have more than a quarter of

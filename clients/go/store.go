@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"sync/atomic"
+
+	"github.com/ringside-bpf/ringside/clients/go/internal/prefetch"
 )
 
 // store is one copy of a table: a hash table of rows, open addressing, linear
@@ -49,8 +51,7 @@ type store struct {
 	timeNS   atomic.Uint64
 	realtime atomic.Int64 // to be added to timeNS
 
-	n    int   // rows; the writer's own
-	seen uint8 // of no use, but for the compiler
+	n int // rows; the writer's own
 }
 
 // minRoom is the number of rows to make room for when the first one is there.
@@ -195,22 +196,32 @@ func (s *store) copyRow(at int, from *store, slot int) {
 	copy(s.row(at), from.row(slot))
 }
 
-// copyValues makes the values of a block of slots what they are in another store of
-// the same room. All of them are asked for first: see replica.expect.
+// copyValues makes the values of slots what they are in another store of the same
+// room. Those of a block are asked for while another is copied: see ahead.
 func (s *store) copyValues(slots []uint32, from *store) {
-	size := uint(s.valueSize)
+	size := s.valueSize
 	if size == 0 {
 		return
 	}
-	seen := uint8(0)
-	var starts [block]uint
-	for i, at := range slots {
-		starts[i] = uint(at)*uint(s.stride) + uint(s.valueAt)
-		seen += s.rows[starts[i]] + s.rows[starts[i]+size-1]
+	var blocks [2][block]uint
+	offsets := func(first int) []uint {
+		n := min(block, len(slots)-first)
+		if n <= 0 {
+			return nil
+		}
+		at := blocks[first/block%2][:n]
+		for i, slot := range slots[first:][:n] {
+			at[i] = uint(slot)*uint(s.stride) + uint(s.valueAt)
+		}
+		prefetch.Spans(s.rows, at, size)
+		return at
 	}
-	s.seen = seen
-	for _, start := range starts[:len(slots)] {
-		copy(s.rows[start:start+size], from.rows[start:start+size])
+	for now, first := offsets(0), block; len(now) > 0; first += block {
+		next := offsets(first)
+		for _, at := range now {
+			copy(s.rows[at:at+uint(size)], from.rows[at:at+uint(size)])
+		}
+		now = next
 	}
 }
 

@@ -55,6 +55,7 @@ var importRules = []importRule{
 	{folder: "bpf", ours: []string{"bpf"}, theirs: []string{ciliumEBPF, xsys}},
 	{folder: "clients/clienttest", ours: []string{"bpf", "shm", "shm/monotonic", "shm/schema", "shm/handoff"}, theirs: []string{ciliumEBPF, xsys}},
 	{folder: "clients/go", ours: []string{"clients/go", "shm", "shm/fence", "shm/monotonic", "shm/schema", "shm/handoff"}, theirs: []string{xsys}},
+	{folder: "clients/go/internal/prefetch"},
 	{folder: "cmd/ringside", ours: []string{"bpf", "clients/go", "cmd/ringside", "reader", "reader/changes", "shm", "shm/handoff", "shm/monotonic", "shm/schema"},
 		theirs: []string{ciliumEBPF, xsys, "github.com/urfave/cli/v2", "github.com/rs/zerolog", "go.yaml.in/yaml/v3"}},
 	{folder: "cmd/ringside-bench", ours: []string{"bpf", "clients/go", "cmd/ringside-bench", "reader", "reader/changes", "reader/ringbuf", "shm", "shm/handoff", "shm/monotonic", "shm/schema"}, anything: true},
