@@ -60,6 +60,9 @@ func (p *Publisher) reserve(least, most uint64) (_ *claim, held bool) {
 		p.shared.hw.Store(end)
 		fence.StoreStore()
 	}
+	// Nobody looks at the header before it is published, and then it must not be
+	// waited for: its cache line comes while the frame is filled.
+	p.data.store((p.next+pad)&p.mask, &words{})
 	c := &p.fifo[p.back%maxClaims]
 	*c = claim{start: p.next, pad: pad, cap: n}
 	p.back++
@@ -186,13 +189,14 @@ func (p *Publisher) publish(d *claim) (ring bool) {
 	if d.length > 0 {
 		h := &d.header
 		h.Length, h.Seq, h.RowsBefore = uint32(d.length), p.seq, p.rows
-		if h.TimeNS == 0 { // nothing comes after it but the stores that publish, and frames that had to wait for it
-			h.TimeNS = monotonic.Now()
-		}
 		w := h.encode()
 		p.data.store(p.head&p.mask, &w)
 		p.index()
 		d.source.published(h, p.head)
+		if h.TimeNS == 0 { // nothing comes after it but the stores that publish, and frames that had to wait for it
+			w[timeWord] = monotonic.Now()
+			p.data.store(p.head&p.mask, &w)
+		}
 		p.last = p.head
 		p.seq++
 		p.rows += uint64(h.Rows)

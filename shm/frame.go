@@ -33,6 +33,8 @@ type Header struct {
 // words is a header as it lies in memory.
 type words [8]uint64
 
+const timeWord = 7 // TimeNS
+
 func (h *Header) encode() words {
 	return words{
 		uint64(h.Length) | uint64(h.Kind)<<32 | uint64(h.Flags)<<40 | uint64(h.Source)<<48,
