@@ -15,8 +15,8 @@ const block = 16
 // its group and for the row. So the tags of one block of rows and the rows of another
 // are on their way while a third is dealt with.
 type ahead struct {
-	hashed, found int // so many rows of the batch, whole blocks of them
-	blocks        [4]struct {
+	hashed, found int         // so many rows of the batch, whole blocks of them
+	blocks        [4]struct { // three are in use, and a fourth makes their number a power of two
 		hashes [block]uint32
 		slots  [block]uint
 	}

@@ -204,20 +204,20 @@ func (s *store) copyValues(slots []uint32, from *store) {
 		return
 	}
 	var blocks [2][block]uint
-	offsets := func(first int) []uint {
+	ask := func(first int) (offsets []uint) {
 		n := min(block, len(slots)-first)
 		if n <= 0 {
 			return nil
 		}
-		at := blocks[first/block%2][:n]
+		offsets = blocks[first/block%2][:n]
 		for i, slot := range slots[first:][:n] {
-			at[i] = uint(slot)*uint(s.stride) + uint(s.valueAt)
+			offsets[i] = uint(slot)*uint(s.stride) + uint(s.valueAt)
 		}
-		prefetch.Spans(s.rows, at, size)
-		return at
+		prefetch.Spans(s.rows, offsets, size)
+		return offsets
 	}
-	for now, first := offsets(0), block; len(now) > 0; first += block {
-		next := offsets(first)
+	for now, first := ask(0), block; len(now) > 0; first += block {
+		next := ask(first)
 		for _, at := range now {
 			copy(s.rows[at:at+uint(size)], from.rows[at:at+uint(size)])
 		}
