@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
@@ -162,6 +163,14 @@ func (p *process) wait() result {
 		p.t.Fatal(err)
 	}
 	return result{p.t, p.stdout.String(), p.stderr.String(), p.cmd.ProcessState.ExitCode()}
+}
+
+// decode is for what was printed as one document.
+func (r result) decode(to any) {
+	r.t.Helper()
+	if err := json.Unmarshal([]byte(r.stdout), to); err != nil {
+		r.t.Errorf("%v: %s", err, r.stdout)
+	}
 }
 
 // exits holds the exit code, and what must be said on either output.

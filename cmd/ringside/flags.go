@@ -3,6 +3,9 @@
 package main
 
 import (
+	"encoding/json"
+	"io"
+
 	"github.com/urfave/cli/v2"
 
 	"github.com/ringside-bpf/ringside/cmd/ringside/internal/config"
@@ -36,3 +39,6 @@ func outputFormat(c *cli.Context, known ...string) (string, error) {
 	}
 	return "", usageError("-o %q: use one of %v", got, known)
 }
+
+// printLine prints a document on one line.
+func printLine(w io.Writer, document any) error { return json.NewEncoder(w).Encode(document) }

@@ -37,6 +37,7 @@ stays away for 5 seconds, the file is finished and the exit code is 69.
 			socketFlag(),
 			&cli.StringFlag{Name: "ring", Value: ringside.DefaultRing, Usage: "record the ring of this `NAME`"},
 			&cli.DurationFlag{Name: "for", DefaultText: "until Ctrl-C", Usage: "how `LONG` to record"},
+			outputFlag("text, json (one object at the end)", "text"),
 			&cli.StringFlag{Name: "bytes", Usage: "keep the newest frames, up to this `SIZE` (default: 256MiB, or the ring's own size if that is more)"},
 		},
 		Action: recordRing,
@@ -47,11 +48,14 @@ func recordRing(c *cli.Context) error {
 	if c.NArg() != 1 {
 		return usageError("name one file to write; see '%s --help'", c.Command.HelpName)
 	}
+	format, err := outputFormat(c, "text", "json")
+	if err != nil {
+		return err
+	}
 	o := record.Options{
 		Socket: c.String("socket"), Ring: c.String("ring"), File: c.Args().First(), Patience: comeBackTime,
 	}
 	if c.IsSet("bytes") {
-		var err error
 		if o.Bytes, err = config.ParseBytes(c.String("bytes")); err != nil {
 			return usageError("--bytes: %w", err)
 		}
@@ -67,7 +71,7 @@ func recordRing(c *cli.Context) error {
 	}
 	sum, err := record.Run(ctx, o)
 	if sum != nil {
-		err = errors.Join(err, printSummary(c.App.Writer, o.File, sum))
+		err = errors.Join(err, printSummary(c.App.Writer, o.File, sum, format))
 	}
 	switch {
 	case errors.Is(err, record.ErrTooSmall):
@@ -86,7 +90,14 @@ func isAbout(err error, file string) bool {
 	return errors.As(err, &e) && e.Path == file
 }
 
-func printSummary(w io.Writer, file string, s *record.Summary) error {
+func printSummary(w io.Writer, file string, s *record.Summary, format string) error {
+	if format == "json" {
+		return printLine(w, struct {
+			SchemaVersion int    `json:"schema_version"`
+			File          string `json:"file"`
+			*record.Summary
+		}{1, file, s})
+	}
 	text := fmt.Sprintf("%s: %d frames with %d rows; lost %d frames with %d rows", file, s.Frames, s.Rows, s.LostFrames, s.LostRows)
 	if !s.Exact {
 		text += ", perhaps more: the sidecar went away"

@@ -15,6 +15,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/ringside-bpf/ringside/bpf/bpftest"
+	"github.com/ringside-bpf/ringside/cmd/ringside/internal/record"
 	"github.com/ringside-bpf/ringside/shm"
 )
 
@@ -101,7 +102,7 @@ func TestRecordEndsAndGoesOn(t *testing.T) {
 	p.wait().exits(exitOK, "lost 0 frames")
 	content(t, interrupted)
 
-	p = s.start("record", followed)
+	p = s.start("record", followed, "-o", "json")
 	s.attached("ringside record")
 	first.signal(syscall.SIGTERM)
 	first.wait().exits(exitOK)
@@ -109,7 +110,15 @@ func TestRecordEndsAndGoesOn(t *testing.T) {
 	s.attached("ringside record")
 	second.signal(syscall.SIGKILL)
 	second.wait()
-	p.wait().exits(exitUnavailable, "attached again 1 times", "did not come back")
+	var says struct {
+		SchemaVersion int `json:"schema_version"`
+		File          string
+		record.Summary
+	}
+	p.wait().exits(exitUnavailable, "did not come back").decode(&says)
+	if says.SchemaVersion != 1 || says.File != followed || says.Restarts != 1 || says.Frames == 0 || says.Rows == 0 {
+		t.Errorf("%+v", says)
+	}
 	if frames, _, sources := content(t, followed); frames == 0 || len(sources) != 2 || sources[0] != "typed" || sources[1] != "typed" {
 		t.Errorf("%d frames of %v", frames, sources)
 	}

@@ -33,13 +33,17 @@ Only root and the sidecar's own user may ask. SIGHUP does the same to a
 sidecar that has a configuration file, and ends one that has none.
 
 What stands under reader: and the socket's path need 'serve --takeover'.`,
-		Flags:  []cli.Flag{socketFlag()},
+		Flags:  []cli.Flag{socketFlag(), outputFlag("text or json", "text")},
 		Action: reload,
 	}
 }
 
 func reload(c *cli.Context) error {
-	if err := noArguments(c); err != nil {
+	format, err := outputFormat(c, "text", "json")
+	if err == nil {
+		err = noArguments(c)
+	}
+	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(c.Context, reloadTimeout)
@@ -59,6 +63,9 @@ func reload(c *cli.Context) error {
 	}
 	if err != nil {
 		return err
+	}
+	if format == "json" {
+		return printJSON(c.App.Writer, raw)
 	}
 	return printChanges(c.App.Writer, &changes)
 }

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/ringside-bpf/ringside/bpf/bpftest"
+	"github.com/ringside-bpf/ringside/cmd/ringside/internal/sidecar"
 	"github.com/ringside-bpf/ringside/cmd/ringside/internal/status"
 )
 
@@ -76,6 +78,12 @@ func TestReloadChangesWhatHasChanged(t *testing.T) {
 	c.run("reload").exits(exitOK, "changed: percpu, plain\n")
 	c.write("", "typed, every: 20ms", "plain, every: 50ms, name: renamed")
 	c.run("reload").exits(exitOK, "removed: percpu\n", "changed: renamed\n")
+	c.write("", "typed, every: 20ms", "plain, every: 40ms, name: renamed")
+	var changes sidecar.Changes
+	c.run("reload", "-o", "json").exits(exitOK).decode(&changes)
+	if changes.SchemaVersion != 1 || len(changes.Added) != 0 || !slices.Equal(changes.Changed, []string{"renamed"}) {
+		t.Errorf("%+v", changes)
+	}
 	c.run("tail", "--map", "renamed", "-n", "1").exits(exitOK, "68656c6c6f")
 	if after := c.ring(); after.Epoch != before.Epoch || c.sources() != "typed renamed" {
 		t.Errorf("epoch %v, was %v; sources %s", after.Epoch, before.Epoch, c.sources())

@@ -51,6 +51,9 @@ func TestServeWaitsForAPin(t *testing.T) {
 	s.pin("flows", plainMap)
 	s.await("rows", func() bool { doc, code = s.look(); return code == exitOK && doc.Rings[0].Rows > 0 })
 	s.run("status", "--brief").exits(exitOK, "ok: 1 sources, 0 consumers\n")
+	if brief := s.run("status", "--brief", "-o", "json").exits(exitOK).stdout; brief != `{"schema_version":1,"health":{"state":"ok","reasons":[]}}`+"\n" {
+		t.Errorf("brief, for a program: %s", brief)
+	}
 	p.signal(syscall.SIGTERM)
 	r := p.wait().exits(exitOK, `"message":"cannot read the map"`, `"code":"source_missing"`, `"message":"ended"`)
 	if r.stdout != "" {

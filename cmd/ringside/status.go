@@ -31,7 +31,7 @@ cannot be reached or does not answer, 77 if you may not ask. Asking changes
 nothing of what is shown. The codes of reasons are in docs/operations.md.`,
 		Flags: []cli.Flag{
 			socketFlag(), outputFlag("table or json", "table"),
-			&cli.BoolFlag{Name: "brief", Usage: "one line"},
+			&cli.BoolFlag{Name: "brief", Usage: "one line; as json, of health alone"},
 			&cli.BoolFlag{Name: "watch", Usage: "look again every second, until Ctrl-C"},
 		},
 		Action: showStatus,
@@ -49,6 +49,11 @@ func showStatus(c *cli.Context) error {
 	show := func(w io.Writer, raw []byte, doc *status.Document) error {
 		terminal := isTerminal(c.App.Writer)
 		switch {
+		case c.Bool("brief") && format == "json":
+			return printLine(w, struct {
+				SchemaVersion int           `json:"schema_version"`
+				Health        status.Health `json:"health"`
+			}{doc.SchemaVersion, doc.Health})
 		case c.Bool("brief"):
 			return status.Brief(w, doc)
 		case format == "json":

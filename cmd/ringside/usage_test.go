@@ -88,6 +88,12 @@ func TestValidate(t *testing.T) {
 	good := file("version: 1\nmaps:\n - {path: /sys/fs/bpf/flows, every: 1s}\n - {path: '/sys/fs/bpf/s_*'}\n")
 	s.run("validate", "--config", good).exits(exitOK, good+": valid: maps: 2, rings: 1, socket: "+s.socket+"\n")
 
+	var v verdict
+	s.run("validate", "--config", good, "-o", "json").exits(exitOK).decode(&v)
+	if v.SchemaVersion != 1 || v.File != good || !v.Valid || v.Maps != 2 || v.Rings != 1 || v.Socket != s.socket || len(v.Problems) != 0 {
+		t.Errorf("%+v", v)
+	}
+
 	bad := file("version: 1\nreader: {duty: 0.2}\nmaps:\n  - path: flows\n    mode: events2\n")
 	want := `ringside: configuration is not valid: 3 problems
   ` + bad + `:2: reader.duty: "0.2" is no percentage; write it as 20%, of one CPU
@@ -99,6 +105,15 @@ func TestValidate(t *testing.T) {
 			t.Errorf("%s: got\n%s%s\nwant\n%s", verb, r.stdout, r.stderr, want)
 		}
 	}
+	v = verdict{}
+	r := s.run("validate", "--config", bad, "-o", "json").exits(exitConfig)
+	r.decode(&v)
+	last := problem{bad + ":5: maps[0].mode", `"events2" is unknown; use full or changes or events`}
+	if r.stderr != want || v.Valid || len(v.Problems) != 3 || v.Problems[2] != last {
+		t.Errorf("%s%+v", r.stderr, v)
+	}
+	s.run("validate", "--config", "/nowhere", "-o", "json").exits(exitConfig, "/nowhere")
+	s.run("validate", "--config", good, "-o", "xml").exits(exitUsage, `-o "xml"`)
 
 	group := file("version: 1\nrings: [{name: main, allow: {groups: [no-such-group]}}]\nmaps: [{path: /nowhere/flows}]\n")
 	s.run("validate", "--config", group).exits(exitOK)

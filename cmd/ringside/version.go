@@ -3,7 +3,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"runtime"
@@ -71,7 +70,7 @@ func versionCommand() *cli.Command {
 
 func printVersion(w io.Writer, v versionInfo, format string) error {
 	if format == "json" {
-		return json.NewEncoder(w).Encode(v)
+		return printLine(w, v)
 	}
 	commit := ""
 	if v.Commit != "" {

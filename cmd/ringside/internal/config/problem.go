@@ -24,17 +24,21 @@ type Problem struct {
 }
 
 func (p Problem) String() string {
-	s := p.Where + ": " + p.Cause
-	if p.Remedy != "" {
-		s += "; " + p.Remedy
+	return p.Where + ": " + p.Message()
+}
+
+// Message is cause and remedy.
+func (p Problem) Message() string {
+	if p.Remedy == "" {
+		return p.Cause // which may name it
 	}
-	return s
+	return p.Cause + "; " + p.Remedy
 }
 
 // Error is all that is wrong. It unwraps to ErrInvalid or ErrFlags.
 type Error struct {
 	Problems []Problem
-	more     int // that are not among them
+	More     int // that are not among them
 	kind     error
 }
 
@@ -43,12 +47,12 @@ func (e *Error) Error() string {
 		return e.Problems[0].String()
 	}
 	lines := make([]string, 0, len(e.Problems)+1)
-	lines = append(lines, fmt.Sprintf("%v: %d problems", e.kind, len(e.Problems)+e.more))
+	lines = append(lines, fmt.Sprintf("%v: %d problems", e.kind, len(e.Problems)+e.More))
 	for _, p := range e.Problems {
 		lines = append(lines, "  "+p.String())
 	}
-	if e.more > 0 {
-		lines = append(lines, fmt.Sprintf("  and %d more", e.more))
+	if e.More > 0 {
+		lines = append(lines, fmt.Sprintf("  and %d more", e.More))
 	}
 	return strings.Join(lines, "\n")
 }

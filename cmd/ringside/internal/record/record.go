@@ -28,11 +28,13 @@ const endPatience = 5 * time.Second
 
 // Summary is what a recording came to.
 type Summary struct {
-	Frames, Rows         uint64 // recorded
-	LostFrames, LostRows uint64
-	Exact                bool   // nothing else was lost
-	Overwritten          uint64 // of Frames, to make room for newer ones
-	Restarts             int
+	Frames      uint64 `json:"frames"` // recorded
+	Rows        uint64 `json:"rows"`
+	LostFrames  uint64 `json:"lost_frames"`
+	LostRows    uint64 `json:"lost_rows"`
+	Exact       bool   `json:"exact"`              // nothing else was lost
+	Overwritten uint64 `json:"overwritten_frames"` // of Frames, to make room for newer ones
+	Restarts    int    `json:"restarts"`
 }
 
 var (
