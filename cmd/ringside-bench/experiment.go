@@ -44,7 +44,7 @@ func experiments() []experiment {
 		{"changes", "what publishing only what changed costs and saves", time.Minute, 4 * time.Second, runChanges},
 		{"rows", "what a consumer pays for a row", 8 * time.Second, time.Second, runRows},
 		{"sleepers", "what sleeping readers cost the publisher", 3 * time.Minute, 10 * time.Second, runSleepers},
-		{"fanout", "what many readers cost", 4 * time.Minute, 12 * time.Second, runFanout},
+		{"fanout", "what many readers cost", 5 * time.Minute, 12 * time.Second, runFanout},
 		{"syscalls", "which system calls a reading consumer makes", 8 * time.Second, 2 * time.Second, runSyscalls},
 		{"latency", "how late a consumer sees an event", time.Minute, 4 * time.Second, runLatency},
 		{"quiet", "whom a ring wakes into which nothing comes", 10 * time.Second, 4 * time.Second, runQuiet},

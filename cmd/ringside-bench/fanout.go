@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ringside-bpf/ringside/cmd/ringside-bench/internal/interleave"
@@ -27,6 +28,7 @@ const (
 const (
 	pathWhole    = "whole"    // from the map
 	pathDelivery = "delivery" // from rows that lie in memory
+	pathSizes    = "sizes"    // the same, of scans that are smaller or larger
 )
 
 // What is expected of eight consumers.
@@ -36,6 +38,9 @@ const (
 	cheaperThanSocket = 8
 )
 
+// figureSize is how many rows a scan has of which the same is expected.
+const figureSize = 4 * defaultEntries
+
 // fannedSource is the name of what is published.
 const fannedSource = "hash"
 
@@ -44,6 +49,7 @@ type fanoutRow struct {
 	Path         string  `json:"path"`
 	Contender    string  `json:"contender"`
 	Consumers    int     `json:"consumers"`
+	ScanRows     int     `json:"scan_rows,omitempty"`
 	CPUPerRow    float64 `json:"cpu_ns_per_row"` // that was delivered; of all processes
 	P10          float64 `json:"cpu_ns_per_row_p10"`
 	P90          float64 `json:"cpu_ns_per_row_p90"`
@@ -61,13 +67,17 @@ type fanoutRow struct {
 // fanPlan is what is varied, and how the rows come.
 type fanPlan struct {
 	consumers []int
-	scans     int // of a window, at most
+	sizes     []int // rows of scans that are delivered to figureConsumers, too
+	scans     int   // of a window, at most
 	every     time.Duration
 }
 
-func fanoutAsDesigned(short bool) fanPlan {
-	p := fanPlan{[]int{1, 2, 4, figureConsumers, 16, 64}, 8, 20 * time.Millisecond}
-	if short {
+func fanoutAsDesigned(o options) fanPlan {
+	p := fanPlan{consumers: []int{1, 2, 4, figureConsumers, 16, 64}, scans: 8, every: 20 * time.Millisecond}
+	if o.large > 0 {
+		p.sizes = []int{defaultEntries / 4, figureSize, o.large}
+	}
+	if o.short {
 		p.consumers, p.scans = []int{1, figureConsumers}, 4
 	}
 	return p
@@ -80,7 +90,7 @@ func (p fanPlan) scansFor(consumers int) int {
 }
 
 func runFanout(ctx context.Context, b *bench) (*result, error) {
-	return b.fanout(ctx, fanoutAsDesigned(b.short))
+	return b.fanout(ctx, fanoutAsDesigned(b.options))
 }
 
 func (b *bench) fanout(ctx context.Context, plan fanPlan) (*result, error) {
@@ -94,24 +104,39 @@ func (b *bench) fanout(ctx context.Context, plan fanPlan) (*result, error) {
 		fmt.Sprintf("Events, sustained: a program in the kernel submits %d records of 16 bytes to a ringbuf of %d MB, as fast as it can, on the last CPU, which is its own; it waits where there is no room, so that none is lost there. On the others one reader of cilium/ebpf's ringbuf package takes them in this process, or ringside does, and %d processes get all of them. The rate is that at which each of them is given events, from the first one submitted to the last one seen by the last of them; the program's own processor time is in no column. Lost is what the ring overtook.", b.entries*sustainedTimes, sustainedRingbuf>>20, figureConsumers),
 		fmt.Sprintf("Events, drained: a ringbuf is filled with %d records while nobody reads, untimed; then it is emptied. On a machine with fewer CPUs than processes the rate by the clock is that of all of them together.", burstTimes*b.entries),
 	)
+	if len(plan.sizes) > 0 {
+		r.Method = append(r.Method, fmt.Sprintf("By size: delivery alone to %d, of scans that are smaller or larger than those of %d rows. Waking and going to sleep again takes the same for any of them, and so weighs less the more rows there are; and all consumers of a processor find in its caches what the first of them fetched, as far as a scan fits there.", figureConsumers, b.entries))
+	}
 	n, err := b.buildNative(ctx)
 	if err != nil {
 		return nil, err
 	}
 	r.Method = append(r.Method, n.missing...)
 	var rows []fanoutRow
+	race := func(path string, consumers, size int) error {
+		err := b.part(func(b *bench) error {
+			b.entries = size
+			f := &fan{bench: b, fanPlan: plan, native: n, n: consumers, path: path}
+			more, figures, err := f.measure(ctx)
+			rows = append(rows, more...)
+			r.Figures = append(r.Figures, figures...)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("%s of %d rows, %d consumers: %w", path, size, consumers, err)
+		}
+		return nil
+	}
 	for _, path := range []string{pathWhole, pathDelivery} {
 		for _, consumers := range plan.consumers {
-			err := b.part(func(b *bench) error {
-				f := &fan{bench: b, fanPlan: plan, native: n, n: consumers, path: path}
-				more, figures, err := f.measure(ctx)
-				rows = append(rows, more...)
-				r.Figures = append(r.Figures, figures...)
-				return err
-			})
-			if err != nil {
-				return nil, fmt.Errorf("%s, %d consumers: %w", path, consumers, err)
+			if err := race(path, consumers, b.entries); err != nil {
+				return nil, err
 			}
+		}
+	}
+	for _, size := range plan.sizes {
+		if err := race(pathSizes, figureConsumers, size); err != nil {
+			return nil, err
 		}
 	}
 	err = b.part(func(b *bench) error {
@@ -132,8 +157,22 @@ func (b *bench) fanout(ctx context.Context, plan fanPlan) (*result, error) {
 const figureShares = 3
 
 // shares is into how many parts the time goes: one for each number of consumers on
-// each path, more for the one of the figures, and one for events.
-func (p fanPlan) shares() int { return 2*(len(p.consumers)+figureShares-1) + 1 }
+// each path and for each size, more for those of the figures, and one for events.
+func (p fanPlan) shares() int {
+	n := 2*(len(p.consumers)+figureShares-1) + len(p.sizes) + 1
+	if slices.Contains(p.sizes, figureSize) {
+		n += figureShares - 1
+	}
+	return n
+}
+
+// hasFigures tells whether something is expected of the contenders.
+func (f *fan) hasFigures() bool {
+	if f.path == pathSizes {
+		return f.entries == figureSize
+	}
+	return f.n == figureConsumers
+}
 
 // measure races all contenders of a path with so many consumers.
 func (f *fan) measure(ctx context.Context) ([]fanoutRow, []figure, error) {
@@ -146,8 +185,8 @@ func (f *fan) measure(ctx context.Context) ([]fanoutRow, []figure, error) {
 		list = append(list, interleave.Contender[fanned]{Name: s.name,
 			Pass: func(ctx context.Context, _ int) (fanned, error) { return s.window(ctx, f.fanPlan) }})
 	}
-	o := f.rounds(fmt.Sprintf("%s, %d consumers", f.path, f.n), f.shares())
-	if f.n == figureConsumers {
+	o := f.rounds(fmt.Sprintf("%s of %d rows, %d consumers", f.path, f.entries, f.n), f.shares())
+	if f.hasFigures() {
 		o.For *= figureShares
 	}
 	o.PassFor = 0 // a window has a length of its own
@@ -160,11 +199,11 @@ func (f *fan) measure(ctx context.Context) ([]fanoutRow, []figure, error) {
 	for i, s := range sides {
 		ns := stat.Each(samples[i], fanned.nsPerRow)
 		took := stat.Of(ns)
-		rows[i] = fanoutRow{Path: f.path, Contender: s.name, Consumers: f.n, CPUPerRow: took.Median, P10: took.P10, P90: took.P90,
+		rows[i] = fanoutRow{Path: f.path, Contender: s.name, Consumers: f.n, ScanRows: f.entries, CPUPerRow: took.Median, P10: took.P10, P90: took.P90,
 			PublisherCPU: stat.By(samples[i], fanned.publisherNS).Median, Lost: lostPercent(samples[i]),
 			Cheaper: stat.Ratio(first, ns).Median, Rounds: took.N}
 	}
-	if f.n != figureConsumers {
+	if !f.hasFigures() {
 		return rows, nil, nil
 	}
 	return rows, f.figures(sides, samples), nil
@@ -197,9 +236,10 @@ func (f *fan) figures(sides []*side, samples [][]fanned) []figure {
 	}{
 		{pathWhole, byRawBatch, cheaperThanBatch},
 		{pathDelivery, f.native.socket(), cheaperThanSocket}, {pathDelivery, byShmipc, 1}, {pathDelivery, byIceoryx, 1},
+		{pathSizes, f.native.socket(), cheaperThanSocket}, {pathSizes, byIceoryx, 1},
 	} {
 		if e.path == f.path && of[e.than] != nil {
-			name := fmt.Sprintf("%d consumers, %s: %s is cheaper than %s", f.n, pathTitle(e.path), ours, e.than)
+			name := fmt.Sprintf("%d consumers, %s: %s is cheaper than %s", f.n, f.title(), ours, e.than)
 			figure := atLeast(name, stat.Ratio(of[e.than], of[ours]), e.atLeast, times)
 			if floor := of[byFloor]; floor != nil {
 				figure.Floor = fmt.Sprintf("one copy, one futex: %s ×", table.Figure(stat.Ratio(of[e.than], floor).Median))
@@ -215,4 +255,11 @@ func pathTitle(path string) string {
 		return "whole path"
 	}
 	return "delivery alone"
+}
+
+func (f *fan) title() string {
+	if f.path == pathSizes {
+		return fmt.Sprintf("%s, scans of %d rows", pathTitle(f.path), f.entries)
+	}
+	return pathTitle(f.path)
 }

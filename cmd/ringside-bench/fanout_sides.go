@@ -19,7 +19,7 @@ type fan struct {
 	path string
 	n    int
 	from *filled   // of the whole path
-	rows *inMemory // of delivery alone
+	rows *inMemory // of delivery alone, of any size
 	used int       // sockets' names so far
 }
 
@@ -44,9 +44,13 @@ func (f *fan) sides(ctx context.Context) ([]*side, error) {
 			return nil, err
 		}
 		makers = append([]func(context.Context) (*side, error){f.batches}, makers...)
-	case pathDelivery:
+	case pathSizes, pathDelivery:
 		f.rows = layOut(f.entries, frameRows)
-		makers = append(makers, f.shmipcs)
+		if f.path == pathDelivery {
+			makers = append(makers, f.shmipcs)
+		} else if f.native.consumer != "" { // those in C, which the figure is about
+			makers = []func(context.Context) (*side, error){f.socketsIn(bySocketC), f.rings(byRingC)}
+		}
 		if f.native.floor != "" {
 			makers = append(makers, f.floors)
 		}
@@ -214,5 +218,5 @@ func (f *fan) shmipcs(ctx context.Context) (*side, error) {
 // socketPath is one that nobody uses yet.
 func (f *fan) socketPath() string {
 	f.used++
-	return filepath.Join(f.home.Dir(), fmt.Sprintf("%s-%d-%d.sock", f.path, f.n, f.used))
+	return filepath.Join(f.home.Dir(), fmt.Sprintf("%s-%d-%d-%d.sock", f.path, f.entries, f.n, f.used))
 }

@@ -4,12 +4,14 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/ringside-bpf/ringside/cmd/ringside-bench/internal/chart"
 	"github.com/ringside-bpf/ringside/cmd/ringside-bench/internal/table"
 )
 
-// fanoutTables are one for each path; the chart shows where the figures are.
+// fanoutTables are one for each path and one by size; the chart shows where the
+// figures of the paths are.
 func fanoutTables(r *result, rows []fanoutRow) {
 	r.chart = &picture{title: fmt.Sprintf("Processor time for a delivered row, ns, %d consumers", figureConsumers), note: "Shorter is better."}
 	for _, path := range []string{pathWhole, pathDelivery} {
@@ -41,7 +43,41 @@ func fanoutTables(r *result, rows []fanoutRow) {
 	if len(r.chart.groups) == 0 {
 		r.chart = nil
 	}
+	sizesTable(r, rows)
 	eventsTable(r, rows)
+}
+
+// sizesTable has its contenders' rows of delivery alone in it, too.
+func sizesTable(r *result, rows []fanoutRow) {
+	var list []fanoutRow
+	there := map[string]bool{}
+	for _, row := range rows {
+		if row.Path == pathSizes {
+			list = append(list, row)
+			there[row.Contender] = true
+		}
+	}
+	if list == nil {
+		return
+	}
+	for _, row := range rows {
+		if row.Path == pathDelivery && row.Consumers == figureConsumers && there[row.Contender] {
+			list = append(list, row)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b fanoutRow) int { return a.ScanRows - b.ScanRows })
+	t := &table.Table{Title: fmt.Sprintf("Fan-out, delivery alone to %d consumers, by size", figureConsumers), Columns: []table.Column{
+		table.Number("rows a scan"), table.Text("contender"), table.Number("CPU ns/delivered row"), table.Number("p10"), table.Number("p90"),
+		table.Number("of that the publisher"), table.Number("lost"), table.Number("cheaper than " + list[0].Contender)}}
+	for _, row := range list {
+		cheaper := ""
+		if row.Contender != list[0].Contender {
+			cheaper = table.Figure(row.Cheaper) + times
+		}
+		t.Add(table.Count(int64(row.ScanRows)), row.Contender, table.Figure(row.CPUPerRow), table.Figure(row.P10), table.Figure(row.P90),
+			table.Figure(row.PublisherCPU), fmt.Sprintf("%.2f %%", row.Lost), cheaper)
+	}
+	r.tables = append(r.tables, t)
 }
 
 func eventsTable(r *result, rows []fanoutRow) {

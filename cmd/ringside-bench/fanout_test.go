@@ -18,7 +18,7 @@ func TestFanout(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := b.fanout(t.Context(), fanPlan{consumers: []int{1, figureConsumers}, scans: 2, every: time.Millisecond})
+	r, err := b.fanout(t.Context(), fanPlan{consumers: []int{1, figureConsumers}, sizes: []int{2 * tiny.entries, 4 * tiny.entries}, scans: 2, every: time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,6 +42,9 @@ func TestFanout(t *testing.T) {
 		if found[who] != 2 {
 			t.Errorf("%s is there %d times", who, found[who])
 		}
+	}
+	if found["sizes ringside-c"]+found["sizes ringside-go"] != 2 || found["sizes shmipc"] != 0 {
+		t.Errorf("by size: %v", found)
 	}
 	for _, path := range []string{pathEvents, pathSustained} {
 		if found[path+" "+byDirect] != 1 || found[path+" "+byRingGo] != 1 {
